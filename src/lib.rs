@@ -1,0 +1,5 @@
+//! Tollgate: an LLM gateway. One binary between applications and model providers.
+
+#![forbid(unsafe_code)]
+
+pub mod config;
