@@ -1,0 +1,133 @@
+//! An answer from upstream: its head, and its body as it comes.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, StatusCode, header};
+use pingora_core::protocols::http::v1::client::HttpSession as Http1;
+use pingora_core::protocols::http::v2::client::Http2Session as Http2;
+use tokio::time::{Instant, sleep_until};
+
+use super::failure::{Failure, FailureKind};
+use super::simulated::{Step, Steps};
+use super::upstream::Upstream;
+
+/// A provider's answer whose head has arrived.
+pub struct Answer {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// The provider's header fields.
+    pub fields: HeaderMap,
+    /// The rest.
+    pub body: Body,
+}
+
+/// A body that is still coming. Dropped early, it ends the call: the connection closes, or its stream is reset.
+pub enum Body {
+    /// HTTP/1, and where its connection goes when it has been read to the end.
+    Http1(Option<(Box<Http1>, Arc<Upstream>)>),
+    /// HTTP/2.
+    Http2(Box<Http2>),
+    /// Played by the simulated provider.
+    Simulated(Play),
+}
+
+impl Body {
+    /// The next bytes, or nothing more. Cancelling it loses nothing.
+    ///
+    /// # Errors
+    /// [`FailureKind::Cut`]: the connection broke before the body's end.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, Failure> {
+        let cut = |error| Failure::new(FailureKind::Cut, error);
+        match self {
+            Self::Http1(None) => Ok(None),
+            Self::Http1(Some((session, _))) => {
+                let chunk = session.read_body_bytes().await.map_err(cut)?;
+                if chunk.is_none() {
+                    self.release().await;
+                }
+                Ok(chunk)
+            }
+            Self::Http2(session) => session.read_response_body().await.map_err(cut),
+            Self::Simulated(play) => play.chunk().await,
+        }
+    }
+
+    /// The whole body, up to `limit` bytes.
+    ///
+    /// # Errors
+    /// The body is cut or larger.
+    pub async fn whole(&mut self, limit: u64) -> Result<Bytes, Failure> {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let Some(first) = self.chunk().await? else {
+            return Ok(Bytes::new());
+        };
+        let mut size = first.len();
+        let mut whole = BytesMut::from(first);
+        while size <= limit {
+            let Some(next) = self.chunk().await? else {
+                return Ok(whole.freeze());
+            };
+            size += next.len();
+            whole.extend_from_slice(&next);
+        }
+        Err(Failure::new(
+            FailureKind::TooLarge,
+            format!("over {limit} bytes"),
+        ))
+    }
+
+    async fn release(&mut self) {
+        let Self::Http1(taken) = self else { return };
+        if let Some((mut session, upstream)) = taken.take() {
+            session.respect_keepalive();
+            if let Some(stream) = session.reuse().await {
+                upstream.keep(stream);
+            }
+        }
+    }
+}
+
+/// The simulated provider's script, played in real time.
+pub struct Play {
+    steps: Steps,
+    /// When the next step is due: pauses add up from the start, so they do not drift.
+    due: Instant,
+    is_stalled: bool,
+}
+
+impl Play {
+    /// Starts the clock.
+    pub fn new(steps: Steps) -> Self {
+        Self {
+            steps,
+            due: Instant::now(),
+            is_stalled: false,
+        }
+    }
+
+    async fn chunk(&mut self) -> Result<Option<Bytes>, Failure> {
+        while !self.is_stalled {
+            if self.due > Instant::now() {
+                sleep_until(self.due).await;
+            }
+            match self.steps.next() {
+                Some(Step::Wait(pause)) => self.due += pause,
+                Some(Step::Send(bytes)) => return Ok(Some(bytes)),
+                Some(Step::Stall) => self.is_stalled = true,
+                Some(Step::Cut) => return Err(Failure::new(FailureKind::Cut, "simulated")),
+                None => return Ok(None),
+            }
+        }
+        std::future::pending().await
+    }
+}
+
+impl Answer {
+    /// The media type, without its parameters.
+    pub fn media_type(&self) -> &str {
+        let value = self.fields.get(header::CONTENT_TYPE);
+        let text = value.and_then(|value| value.to_str().ok()).unwrap_or("");
+        text.split(';').next().unwrap_or("").trim()
+    }
+}

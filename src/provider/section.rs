@@ -1,0 +1,194 @@
+//! `providers` in the configuration.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::config::units::Duration;
+use crate::config::{NotBuilt, ScalarOr, Secret};
+use crate::dialect::Endpoint;
+
+/// An upstream account: its dialect, where it is, and how to log in.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProviderSection {
+    /// The wire format that it speaks.
+    pub dialect: DialectName,
+    /// Where it is, up to and including the version: `https://api.groq.com/openai/v1`. OpenAI's own is the default
+    /// of `dialect: openai`.
+    pub base_url: Option<String>,
+    /// The credential, sent as a bearer token (to Azure as `api-key`).
+    pub api_key: Option<Secret>,
+    /// Further header fields of every request. They win over what the caller sent.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// What it serves. Known hosts have their own default, others serve all but responses.
+    pub endpoints: Option<Vec<Endpoint>>,
+    /// Set for Azure OpenAI, whose `base_url` is the resource's.
+    pub azure: Option<AzureSection>,
+    /// How long its answers may take.
+    #[serde(default)]
+    pub timeout: TimeoutSection,
+    /// Repeats of a failed call.
+    pub retry: Option<RetrySection>,
+    /// Circuit and cooldown.
+    pub health: Option<HealthSection>,
+    /// The simulated provider's pause before the first token.
+    pub first_token: Option<Duration>,
+    /// The simulated provider's pace; 0 sends everything at once.
+    pub tokens_per_second: Option<f64>,
+    /// What goes wrong at the simulated provider.
+    pub faults: Option<FaultsSection>,
+    /// Vertex AI's project and location.
+    pub vertex: Option<NotBuilt>,
+    /// A service account's credentials.
+    pub credentials: Option<NotBuilt>,
+    /// The AWS region.
+    pub region: Option<NotBuilt>,
+    /// The provider's own published limits.
+    pub limits: Option<NotBuilt>,
+}
+
+/// A wire format of model traffic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DialectName {
+    /// OpenAI's, which most others speak, too.
+    #[serde(rename = "openai")]
+    OpenAi,
+    /// Anthropic messages. Not built yet.
+    Anthropic,
+    /// Gemini and Vertex AI. Not built yet.
+    Gemini,
+    /// Bedrock converse. Not built yet.
+    Bedrock,
+    /// Cohere v2. Not built yet.
+    Cohere,
+    /// Answers by itself, without a model: for development and load tests.
+    Simulated,
+}
+
+/// Azure OpenAI.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AzureSection {
+    /// The `api-version` of every call: `"2024-10-21"`.
+    pub api_version: String,
+}
+
+/// How long a call may take. What is not said here is said by the next wider section.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TimeoutSection {
+    /// Until a new connection stands, TLS included. 5s by default.
+    pub connect: Option<Duration>,
+    /// Until a stream's first event. 60s by default.
+    pub first_token: Option<Duration>,
+    /// Between two events of a stream. 30s by default.
+    pub between_tokens: Option<Duration>,
+    /// For the whole answer. 10m by default.
+    pub total: Option<Duration>,
+}
+
+/// Repeats of a failed call. Only `attempts: 1`, which is what happens, is built.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RetrySection {
+    /// Calls in all per target; 1 is no repeat.
+    pub attempts: Option<u32>,
+    /// The pause before a repeat: `200ms..2s`.
+    pub backoff: Option<NotBuilt>,
+    /// The share of requests that may be repeats.
+    pub budget: Option<NotBuilt>,
+}
+
+/// Circuit and cooldown. Only `off`, which is what happens, is built.
+pub type HealthSection = ScalarOr<Off, OnSection>;
+
+/// The word `off`.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Off {
+    /// Switched off.
+    Off,
+}
+
+/// A circuit's parameters.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OnSection {
+    /// Failures in a row that open it.
+    pub open_after: Option<NotBuilt>,
+    /// How often an open one is tried.
+    pub probe_every: Option<NotBuilt>,
+}
+
+/// What goes wrong at the simulated provider, as shares of its answers from 0 to 1.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FaultsSection {
+    /// Answers with an error.
+    #[serde(default)]
+    pub error: ErrorFaultSection,
+    /// Answers that stop in the middle and say nothing more.
+    #[serde(default)]
+    pub stall: f64,
+    /// Answers whose connection breaks in the middle.
+    #[serde(default)]
+    pub cut: f64,
+}
+
+/// Errors of the simulated provider.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ErrorFaultSection {
+    /// The share of answers, from 0 to 1.
+    #[serde(default)]
+    pub rate: f64,
+    /// Their HTTP status.
+    #[serde(default = "unavailable")]
+    pub status: u16,
+}
+
+const fn unavailable() -> u16 {
+    503
+}
+
+impl Default for ErrorFaultSection {
+    fn default() -> Self {
+        Self {
+            rate: 0.0,
+            status: unavailable(),
+        }
+    }
+}
+
+/// How long a call may take, with nothing left open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Until a new connection stands.
+    pub connect: std::time::Duration,
+    /// Until a stream's first event.
+    pub first_token: std::time::Duration,
+    /// Between two events of a stream.
+    pub between_tokens: std::time::Duration,
+    /// For the whole answer.
+    pub total: std::time::Duration,
+}
+
+impl Timeouts {
+    /// Asks the narrowest section first: what none of them says has its default.
+    pub fn resolve(narrowest_first: [&TimeoutSection; 3]) -> Self {
+        let said = |field: fn(&TimeoutSection) -> Option<Duration>, seconds| {
+            let found = narrowest_first.into_iter().find_map(field);
+            found.map_or(std::time::Duration::from_secs(seconds), |said| said.0)
+        };
+        Self {
+            connect: said(|section| section.connect, 5),
+            first_token: said(|section| section.first_token, 60),
+            between_tokens: said(|section| section.between_tokens, 30),
+            total: said(|section| section.total, 600),
+        }
+    }
+}
