@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod access;
 pub mod config;
 pub mod dialect;
 pub mod provider;
+pub mod route;

@@ -1,0 +1,325 @@
+//! From a presented key to who presents it.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::sync::Arc;
+
+use chrono::{DateTime, NaiveDate, Utc};
+
+use super::patterns::Patterns;
+use super::section::{ModelsSection, TeamSection};
+use crate::config::{Document, ScalarOr};
+
+/// The SHA-256 of the quickstart's public key `tg_demo`, which no other file may use.
+const DEMO_KEY: &str = "755c93bad36311215cbf70a59a66505ebd6211f573c5275420ee63e2c7eb78f1";
+
+/// A key's SHA-256.
+pub type Digest = [u8; 32];
+
+/// Every key, found by its digest.
+#[derive(Debug, Default)]
+pub struct Keys {
+    /// Looked up by the digest of what was presented: how long that takes tells something about a digest's bytes and
+    /// so nothing about a key's. The whole digest is compared at the end.
+    by_digest: HashMap<Digest, Arc<Key>>,
+}
+
+/// A credential and what it may do.
+#[derive(Debug)]
+pub struct Key {
+    /// Its name in logs.
+    pub name: String,
+    /// Who pays.
+    pub team: Arc<Team>,
+    models: Option<Patterns>,
+    /// The first day on which it is refused.
+    expires: Option<NaiveDate>,
+}
+
+/// Who pays.
+#[derive(Debug)]
+pub struct Team {
+    /// Its name in logs and metrics.
+    pub name: String,
+    /// Its place among the teams.
+    pub index: usize,
+    models: Patterns,
+}
+
+/// Why a presented key is no good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotIdentified {
+    /// Nobody has it.
+    Unknown,
+    /// It was good once.
+    Expired,
+}
+
+impl Keys {
+    /// Reads the teams' sections; mistakes go to `document`. `model_exists` tells whether a name or a pattern of the
+    /// teams' lists can mean any model.
+    pub fn resolve(
+        teams: Vec<(String, TeamSection)>,
+        is_quickstart: bool,
+        known_models: &[String],
+        document: &mut Document,
+    ) -> Self {
+        let mut keys = Self::default();
+        for (index, (name, section)) in teams.into_iter().enumerate() {
+            let path = ["teams", name.as_str()];
+            let models = patterns(&section.models, &path, known_models, document);
+            let team = Arc::new(Team {
+                name: name.clone(),
+                index,
+                models,
+            });
+            for (at, key) in section.keys.into_iter().enumerate() {
+                let at = at.to_string();
+                let path = ["teams", name.as_str(), "keys", at.as_str()];
+                let field = |field| [&path[..], &[field]].concat();
+                if key.sha256 == DEMO_KEY && !is_quickstart {
+                    document
+                        .error(&field("sha256"), "this is the public demo key `tg_demo`")
+                        .help("make one of your own: tollgate keys new");
+                }
+                let Some(digest) = parse_hex(&key.sha256) else {
+                    document
+                        .error(
+                            &field("sha256"),
+                            "`sha256` is not 64 lower-case hexadecimal digits",
+                        )
+                        .help("tollgate keys new prints a line that fits");
+                    continue;
+                };
+                let models = key
+                    .models
+                    .map(|models| narrower(&models, &team, &path, known_models, document));
+                let entry = Key {
+                    name: key.name,
+                    team: team.clone(),
+                    models,
+                    expires: key.expires.map(|date| date.0),
+                };
+                if let Some(first) = keys.by_digest.get(&digest) {
+                    let message = format!(
+                        "the key of `{}` in team `{}` has the same `sha256`",
+                        first.name, first.team.name
+                    );
+                    document.error(&field("sha256"), message);
+                    continue;
+                }
+                keys.by_digest.insert(digest, Arc::new(entry));
+            }
+        }
+        keys
+    }
+
+    /// Who presents `presented`.
+    pub fn identify(
+        &self,
+        presented: &[u8],
+        now: DateTime<Utc>,
+    ) -> Result<&Arc<Key>, NotIdentified> {
+        let (_, key) = self
+            .by_digest
+            .get_key_value(&digest(presented))
+            .ok_or(NotIdentified::Unknown)?;
+        match key.expires {
+            Some(date) if now.date_naive() >= date => Err(NotIdentified::Expired),
+            _ => Ok(key),
+        }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.by_digest.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.by_digest.is_empty()
+    }
+}
+
+impl Key {
+    /// Whether it may use `model`.
+    pub fn may_use(&self, model: &str) -> bool {
+        self.team.models.allow(model) && self.models.as_ref().is_none_or(|own| own.allow(model))
+    }
+}
+
+/// The SHA-256 of a key.
+pub fn digest(key: &[u8]) -> Digest {
+    let mut digest = Digest::default();
+    digest.copy_from_slice(ring::digest::digest(&ring::digest::SHA256, key).as_ref());
+    digest
+}
+
+/// A digest as the configuration writes it.
+pub fn hex(digest: &Digest) -> String {
+    digest
+        .iter()
+        .fold(String::with_capacity(64), |mut text, byte| {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+}
+
+fn parse_hex(text: &str) -> Option<Digest> {
+    let nibble = |byte: u8| match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        _ => None,
+    };
+    let mut digest = Digest::default();
+    let pairs = text.as_bytes().chunks_exact(2);
+    if text.len() != 2 * digest.len() {
+        return None;
+    }
+    for (byte, pair) in digest.iter_mut().zip(pairs) {
+        *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
+    }
+    Some(digest)
+}
+
+/// A list of models; a name that means none is a mistake.
+fn patterns(
+    section: &ModelsSection,
+    path: &[&str],
+    known_models: &[String],
+    document: &mut Document,
+) -> Patterns {
+    let entries = entries(section);
+    for (at, name) in &entries {
+        if is_known(name, known_models) {
+            continue;
+        }
+        let mut place = [path, &["models"]].concat();
+        place.extend(at.as_deref());
+        let candidates = known_models.iter().map(String::as_str);
+        let nearest = crate::config::nearest(name, candidates);
+        let mistake = document.error(&place, format!("there is no model `{name}`"));
+        match nearest {
+            Some(nearest) => mistake.help(format!("did you mean `{nearest}`?")),
+            None => mistake.help("`models` lists them"),
+        };
+    }
+    Patterns::new(entries.into_iter().map(|(_, name)| name))
+}
+
+/// A key's own list, which should lie within its team's.
+fn narrower(
+    section: &ModelsSection,
+    team: &Team,
+    path: &[&str],
+    known_models: &[String],
+    document: &mut Document,
+) -> Patterns {
+    for (at, name) in entries(section) {
+        let beyond = !team.models.allow(name.trim_end_matches('*')) && !team.models.allow(name);
+        if beyond && name != "*" && is_known(name, known_models) {
+            let mut place = [path, &["models"]].concat();
+            place.extend(at.as_deref());
+            document
+                .warning(
+                    &place,
+                    format!("the team may not use `{name}`, so neither may this key"),
+                )
+                .help(format!("add it to `teams.{}.models`", team.name));
+        }
+    }
+    patterns(section, path, known_models, document)
+}
+
+/// The names, and where each stands below the field.
+fn entries(section: &ModelsSection) -> Vec<(Option<String>, &str)> {
+    match section {
+        ScalarOr::Scalar(name) => vec![(None, name.as_str())],
+        ScalarOr::Collection(names) => {
+            let places = names.iter().enumerate();
+            places
+                .map(|(at, name)| (Some(at.to_string()), name.as_str()))
+                .collect()
+        }
+    }
+}
+
+/// Whether a name, or a pattern, can mean a model; the configured names may themselves be patterns.
+fn is_known(name: &str, known_models: &[String]) -> bool {
+    let asked = name.strip_suffix('*');
+    known_models
+        .iter()
+        .any(|known| match (asked, known.split_once('*')) {
+            (None, None) => known == name,
+            (None, Some((prefix, suffix))) => {
+                name.len() >= prefix.len() + suffix.len()
+                    && name.starts_with(prefix)
+                    && name.ends_with(suffix)
+            }
+            (Some(asked), None) => known.starts_with(asked),
+            (Some(asked), Some((prefix, _))) => {
+                prefix.starts_with(asked) || asked.starts_with(prefix)
+            }
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_demo_key_is_the_one_that_everybody_knows() {
+        assert_eq!(hex(&digest(b"tg_demo")), DEMO_KEY);
+    }
+
+    #[test]
+    fn hexadecimal_goes_there_and_back() {
+        let text = hex(&digest(b"a key"));
+        assert_eq!(parse_hex(&text), Some(digest(b"a key")));
+        assert_eq!(parse_hex(&text.to_uppercase()), None);
+        assert_eq!(parse_hex(&text[1..]), None);
+        assert_eq!(parse_hex("é"), None);
+    }
+
+    #[test]
+    fn a_key_expires_with_the_first_moment_of_its_day() {
+        let team = Arc::new(Team {
+            name: "t".into(),
+            index: 0,
+            models: Patterns::new(["*"]),
+        });
+        let key = Key {
+            name: "k".into(),
+            team,
+            models: None,
+            expires: NaiveDate::from_ymd_opt(2027, 1, 1),
+        };
+        let keys = Keys {
+            by_digest: HashMap::from([(digest(b"secret"), Arc::new(key))]),
+        };
+        let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
+        assert!(keys.identify(b"secret", at("2026-12-31T23:59:59Z")).is_ok());
+        let expired = keys.identify(b"secret", at("2027-01-01T00:00:00Z"));
+        assert_eq!(expired.unwrap_err(), NotIdentified::Expired);
+        let unknown = keys.identify(b"Secret", at("2026-01-01T00:00:00Z"));
+        assert_eq!(unknown.unwrap_err(), NotIdentified::Unknown);
+    }
+
+    #[test]
+    fn patterns_and_names_meet() {
+        let known = ["fast".to_owned(), "openai/*".to_owned()];
+        for (name, is) in [
+            ("fast", true),
+            ("fas*", true),
+            ("*", true),
+            ("openai/gpt", true),
+            ("openai/g*", true),
+            ("open*", true),
+            ("slow", false),
+            ("slow*", false),
+        ] {
+            assert_eq!(is_known(name, &known), is, "{name}");
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! From the name that an application asks for to the target that answers.
+
+mod section;
+
+pub use section::{DefaultsSection, ModelSection};
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::config::{Document, nearest};
+use crate::provider::{Provider, Timeouts, check_retry_and_health};
+
+/// Every name that applications may ask for.
+#[derive(Default)]
+pub struct Models {
+    exact: HashMap<String, Arc<Model>>,
+    /// Longest fixed part first, so that the narrowest pattern wins.
+    wildcards: Vec<Arc<Model>>,
+    /// The exact names in the order of the file.
+    names: Vec<String>,
+}
+
+/// A name, or a pattern of names, and where it leads.
+pub struct Model {
+    /// As it stands in the configuration: bounded, so it may be a metric's label.
+    pub name: String,
+    /// Its place among the models.
+    pub index: usize,
+    /// The target as it stands in the configuration: bounded, too.
+    pub target: String,
+    /// How long an answer may take.
+    pub timeouts: Timeouts,
+    provider: Arc<Provider>,
+    /// The provider's name for it, with a `*` where the name's `*` goes.
+    upstream_name: String,
+}
+
+/// One model at one provider.
+pub struct Target {
+    /// The provider.
+    pub provider: Arc<Provider>,
+    /// The model's name there.
+    pub model: String,
+}
+
+impl Target {
+    /// `provider/model-name`
+    pub fn name(&self) -> String {
+        format!("{}/{}", self.provider.name, self.model)
+    }
+}
+
+impl Models {
+    /// Reads the models' sections; mistakes go to `document`.
+    pub fn resolve(
+        sections: Vec<(String, ModelSection)>,
+        defaults: &DefaultsSection,
+        providers: &HashMap<String, Arc<Provider>>,
+        document: &mut Document,
+    ) -> Self {
+        let mut models = Self::default();
+        for (index, (name, section)) in sections.into_iter().enumerate() {
+            check_retry_and_health(
+                &["models", &name],
+                section.retry.as_ref(),
+                section.health.as_ref(),
+                document,
+            );
+            let Some(model) = Model::resolve(index, &name, &section, defaults, providers, document)
+            else {
+                continue;
+            };
+            let model = Arc::new(model);
+            if name.contains('*') {
+                models.wildcards.push(model);
+            } else {
+                models.names.push(name.clone());
+                models.exact.insert(name, model);
+            }
+        }
+        models
+            .wildcards
+            .sort_by_key(|model| std::cmp::Reverse(model.name.len()));
+        models
+    }
+
+    /// Where `name` leads: an exact name wins, then the longest pattern.
+    pub fn find(&self, name: &str) -> Option<(&Arc<Model>, Target)> {
+        if let Some(model) = self.exact.get(name) {
+            return Some((model, model.target_for("")));
+        }
+        self.wildcards.iter().find_map(|model| {
+            let star = matched(&model.name, name)?;
+            Some((model, model.target_for(star)))
+        })
+    }
+
+    /// The exact names, in the order of the file.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(String::as_str)
+    }
+}
+
+impl Model {
+    fn resolve(
+        index: usize,
+        name: &str,
+        section: &ModelSection,
+        defaults: &DefaultsSection,
+        providers: &HashMap<String, Arc<Provider>>,
+        document: &mut Document,
+    ) -> Option<Self> {
+        let path = ["models", name];
+        let stars = |text: &str| text.matches('*').count();
+        if stars(name) > 1 {
+            document.error_at_key(&path, "a name may hold one `*`");
+            return None;
+        }
+        let is_unbuilt = section.any_of.is_some() || section.chain.is_some();
+        let target = match &section.target {
+            Some(target) => target.as_str(),
+            None if name.contains('*') => name,
+            None if is_unbuilt => return None, // already an error
+            None => {
+                document
+                    .error_at_key(&path, format!("the model `{name}` leads nowhere"))
+                    .help("add `target: provider/model-name`");
+                return None;
+            }
+        };
+        let place: &[&str] = match section.target {
+            Some(_) => &["models", name, "target"],
+            None => &path,
+        };
+        if stars(target) > stars(name) {
+            document.error(place, "the target holds a `*`, but the name does not");
+            return None;
+        }
+        let Some((provider_name, upstream_name)) = target.split_once('/') else {
+            document
+                .error(place, format!("the target `{target}` names no model"))
+                .help("it has the form provider/model-name");
+            return None;
+        };
+        let Some(provider) = providers.get(provider_name) else {
+            // A provider that is there but has a mistake of its own is no second mistake.
+            if !document.has(&["providers", provider_name]) {
+                let near = nearest(provider_name, providers.keys().map(String::as_str));
+                let help = near.map(|near| format!("did you mean `{near}`?"));
+                let mistake =
+                    document.error(place, format!("there is no provider `{provider_name}`"));
+                mistake.help(help.unwrap_or_else(|| "`providers` lists them".to_owned()));
+            }
+            return None;
+        };
+        let sections = [&section.timeout, &provider.timeout, &defaults.timeout];
+        Some(Self {
+            name: name.to_owned(),
+            index,
+            target: target.to_owned(),
+            timeouts: Timeouts::resolve(sections),
+            provider: provider.clone(),
+            upstream_name: upstream_name.to_owned(),
+        })
+    }
+
+    fn target_for(&self, star: &str) -> Target {
+        Target {
+            provider: self.provider.clone(),
+            model: self.upstream_name.replacen('*', star, 1),
+        }
+    }
+}
+
+/// What the `*` of `pattern` stands for in `name`: something, never nothing.
+fn matched<'a>(pattern: &str, name: &'a str) -> Option<&'a str> {
+    let (prefix, suffix) = pattern.split_once('*')?;
+    let star = name.strip_prefix(prefix)?.strip_suffix(suffix)?;
+    (!star.is_empty()).then_some(star)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_stands_for_something() {
+        assert_eq!(matched("openai/*", "openai/gpt-5"), Some("gpt-5"));
+        assert_eq!(matched("gpt-*-mini", "gpt-5-mini"), Some("5"));
+        assert_eq!(matched("openai/*", "openai/"), None);
+        assert_eq!(matched("aa*aa", "aaa"), None);
+        assert_eq!(matched("openai/*", "groq/x"), None);
+    }
+}
