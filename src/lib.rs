@@ -7,3 +7,5 @@ pub mod config;
 pub mod dialect;
 pub mod provider;
 pub mod route;
+pub mod snapshot;
+pub mod telemetry;

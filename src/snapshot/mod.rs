@@ -1,0 +1,243 @@
+//! The whole configuration, resolved and immutable, as requests see it.
+//!
+//! Invariant: a snapshot that exists is valid. A request takes one at its beginning and keeps it to its end, whatever is
+//! reloaded meanwhile.
+
+mod section;
+
+pub use section::{
+    AdminSection, File, LedgerSection, ListenSection, ServerSection, StateSection, StoreSection,
+    TlsSection,
+};
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use crate::access::{Keys, Team};
+use crate::config::{Diagnostics, Document, Environment, ScalarOr};
+use crate::provider::{Dialer, Provider};
+use crate::route::{Model, Models};
+use crate::telemetry::{LogFormat, Metrics, Series};
+
+/// The file that `serve` runs when none is named.
+pub const QUICKSTART: &str = include_str!("../../config/quickstart.yaml");
+
+/// The name of [`QUICKSTART`] in diagnostics.
+pub const QUICKSTART_NAME: &str = "quickstart.yaml (embedded)";
+
+/// The configuration in force.
+pub struct Snapshot {
+    /// Where applications connect.
+    pub listen: ListenSection,
+    /// Where operators connect.
+    pub admin: Option<AdminSection>,
+    /// Limits of the server, and how it ends.
+    pub server: ServerSection,
+    /// Who presents which key.
+    pub keys: Keys,
+    /// What may be asked for.
+    pub models: Models,
+    /// The form of log lines.
+    pub log: LogFormat,
+    /// Files besides the configuration that it was read from.
+    pub files: Vec<PathBuf>,
+    /// The configuration as it was read, secrets hidden, as YAML.
+    pub shown: String,
+    providers: HashMap<String, Arc<Provider>>,
+    /// A team's row holds a place for each model.
+    series: Vec<Vec<OnceLock<Series>>>,
+}
+
+/// What a reading brought: a snapshot unless there were errors, and what was said about the file.
+pub struct Reading {
+    /// The snapshot, if the file is good.
+    pub snapshot: Option<Snapshot>,
+    /// Errors and warnings.
+    pub diagnostics: Diagnostics,
+}
+
+impl Snapshot {
+    /// Reads and resolves a file. Connections of `previous` to providers that stay are kept.
+    pub fn read(
+        name: &str,
+        text: &str,
+        environment: &dyn Environment,
+        dialer: &Arc<Dialer>,
+        previous: Option<&Self>,
+    ) -> Reading {
+        let mut document = Document::parse(name, text, environment);
+        let resolved = document.read::<File>().map(|file| {
+            Self::resolve(
+                file,
+                name == QUICKSTART_NAME,
+                dialer,
+                previous,
+                &mut document,
+            )
+        });
+        let files = document.files().to_vec();
+        let shown = document.shown();
+        let diagnostics = document.finish();
+        let snapshot = resolved
+            .filter(|_| !diagnostics.has_errors())
+            .map(|resolved| Self {
+                files,
+                shown,
+                ..resolved
+            });
+        Reading {
+            snapshot,
+            diagnostics,
+        }
+    }
+
+    fn resolve(
+        file: File,
+        is_quickstart: bool,
+        dialer: &Arc<Dialer>,
+        previous: Option<&Self>,
+        document: &mut Document,
+    ) -> Self {
+        check_address(&["listen"], file.listen.address(), document);
+        check_tls(file.listen.tls(), document);
+        if let Some(admin) = &file.admin {
+            check_address(&["admin", "listen"], &admin.listen, document);
+        }
+        check_store("state", "memory", file.state.as_ref(), document);
+        check_store("ledger", "off", file.ledger.as_ref(), document);
+        crate::provider::check_retry_and_health(
+            &["defaults"],
+            file.defaults.retry.as_ref(),
+            file.defaults.health.as_ref(),
+            document,
+        );
+        let mut providers = HashMap::new();
+        for (name, section) in file.providers {
+            if name.contains('/') {
+                document.error_at_key(&["providers", &name], "a provider's name holds no `/`");
+            }
+            let before = previous.and_then(|previous| previous.providers.get(&name));
+            let before = before.map(Arc::as_ref);
+            let provider = Provider::resolve(&name, section, dialer, before, document);
+            providers.extend(provider.map(|provider| (name, Arc::new(provider))));
+        }
+        let model_names: Vec<String> = file.models.keys().cloned().collect();
+        let team_count = file.teams.len();
+        let models = file.models.into_iter().collect();
+        let models = Models::resolve(models, &file.defaults, &providers, document);
+        let teams = file.teams.into_iter().collect();
+        let keys = Keys::resolve(teams, is_quickstart, &model_names, document);
+        let row = || model_names.iter().map(|_| OnceLock::new()).collect();
+        Self {
+            listen: file.listen,
+            admin: file.admin,
+            server: file.server,
+            keys,
+            models,
+            log: file.telemetry.log,
+            files: Vec::new(),
+            shown: String::new(),
+            providers,
+            series: (0..team_count).map(|_| row()).collect(),
+        }
+    }
+
+    /// The metric handles of a team's requests for a model.
+    pub fn series(&self, team: &Team, model: &Model, metrics: &Metrics) -> &Series {
+        self.series[team.index][model.index]
+            .get_or_init(|| metrics.series(&team.name, &model.name, &model.target))
+    }
+
+    /// Every provider.
+    pub fn providers(&self) -> impl Iterator<Item = &Provider> {
+        self.providers.values().map(Arc::as_ref)
+    }
+
+    /// What of `new` needs a restart and so does not take effect by a reload.
+    pub fn needs_restart(&self, new: &Self) -> Vec<&'static str> {
+        let listen = |snapshot: &Self| {
+            let tls = snapshot.listen.tls().cloned();
+            (snapshot.listen.address().to_owned(), tls)
+        };
+        let admin = |snapshot: &Self| snapshot.admin.as_ref().map(|admin| admin.listen.clone());
+        let changes = [
+            ("listen", listen(self) != listen(new)),
+            ("admin.listen", admin(self) != admin(new)),
+            (
+                "server.max_connections",
+                self.server.max_connections != new.server.max_connections,
+            ),
+        ];
+        let changed = changes.into_iter().filter(|(_, is_changed)| *is_changed);
+        changed.map(|(name, _)| name).collect()
+    }
+}
+
+fn check_address(path: &[&str], address: &str, document: &mut Document) {
+    let is_port = |port: &str| port.parse::<u16>().is_ok();
+    let good = address
+        .rsplit_once(':')
+        .is_some_and(|(host, port)| !host.is_empty() && is_port(port));
+    if !good {
+        document
+            .error(path, format!("`{address}` is no address to listen on"))
+            .help("it has the form host:port, such as 0.0.0.0:8080");
+    }
+}
+
+/// Of `state` and `ledger` only the word for none is built.
+fn check_store(
+    field: &str,
+    none: &str,
+    section: Option<&ScalarOr<String, StoreSection>>,
+    document: &mut Document,
+) {
+    match section {
+        None => {}
+        Some(ScalarOr::Scalar(word)) if word == none => {}
+        Some(_) => {
+            document
+                .error(
+                    &[field],
+                    format!("a `{field}` other than `{none}` is not built yet"),
+                )
+                .help(format!("write `{none}`, or leave the line out"));
+        }
+    }
+}
+
+fn check_tls(tls: Option<&TlsSection>, document: &mut Document) {
+    let Some(tls) = tls else { return };
+    for (field, file) in [("cert", &tls.cert), ("key", &tls.key)] {
+        if let Err(error) = std::fs::metadata(file) {
+            document.error(
+                &["listen", "tls", field],
+                format!("cannot read the file: {error}"),
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::ProcessEnvironment;
+
+    #[test]
+    fn the_embedded_file_is_good() {
+        let dialer = Arc::new(Dialer::new());
+        let environment = ProcessEnvironment;
+        let reading = Snapshot::read(QUICKSTART_NAME, QUICKSTART, &environment, &dialer, None);
+        assert!(reading.snapshot.is_some(), "{}", reading.diagnostics);
+    }
+
+    #[test]
+    fn no_other_file_may_use_the_demo_key() {
+        let dialer = Arc::new(Dialer::new());
+        let environment = ProcessEnvironment;
+        let reading = Snapshot::read("other.yaml", QUICKSTART, &environment, &dialer, None);
+        assert!(reading.snapshot.is_none());
+        assert!(reading.diagnostics.to_string().contains("tg_demo"));
+    }
+}

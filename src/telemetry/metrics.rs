@@ -1,0 +1,236 @@
+//! Prometheus metrics.
+
+use prometheus::{
+    Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    Opts, Registry, TextEncoder,
+};
+
+/// Upper bounds in seconds: from an answer of the cache to a long reasoning stream.
+const DURATION_BUCKETS: &[f64] = &[
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0,
+];
+
+/// Every metric of the program.
+pub struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    duration: HistogramVec,
+    reloads: IntCounterVec,
+    last_reload_successful: IntGauge,
+    /// Requests that are being answered.
+    pub in_flight: IntGauge,
+    /// Connections from callers.
+    pub connections: IntGauge,
+    /// Connections refused because `server.max_connections` were open.
+    pub connections_refused: IntCounter,
+    /// Requests that ended in a panic of ours.
+    pub panics: IntCounter,
+    log_lines_dropped: IntCounter,
+    resident_bytes: IntGauge,
+    open_descriptors: IntGauge,
+    start_time: Gauge,
+}
+
+/// The metrics of one team's requests for one model: handles that are looked up once.
+pub struct Series {
+    labels: [String; 3],
+    /// The status of nearly every request.
+    ok: IntCounter,
+    duration: Histogram,
+}
+
+impl Metrics {
+    /// Registers everything.
+    pub fn new() -> Self {
+        let registry = Registry::new();
+        let metrics = Self {
+            requests: counters(
+                "tollgate_requests_total",
+                "Requests answered; 499 is a caller who left.",
+                &["team", "model", "target", "status"],
+            ),
+            duration: HistogramVec::new(
+                HistogramOpts::new(
+                    "tollgate_request_duration_seconds",
+                    "From the head of a request to the last byte of its answer.",
+                )
+                .buckets(DURATION_BUCKETS.to_vec()),
+                &["model", "target"],
+            )
+            .expect(VALID),
+            reloads: counters(
+                "tollgate_config_reloads_total",
+                "Reloads of the configuration.",
+                &["result"],
+            ),
+            last_reload_successful: gauge(
+                "tollgate_config_last_reload_successful",
+                "1 if the configuration in force is the file as it was last read.",
+            ),
+            in_flight: gauge("tollgate_requests_in_flight", "Requests being answered."),
+            connections: gauge("tollgate_connections", "Open connections from callers."),
+            connections_refused: counter(
+                "tollgate_connections_refused_total",
+                "Connections closed because server.max_connections were open.",
+            ),
+            panics: counter(
+                "tollgate_panics_total",
+                "Requests that ended in a bug of ours.",
+            ),
+            log_lines_dropped: counter(
+                "tollgate_log_lines_dropped_total",
+                "Log lines lost because they came faster than they could be written.",
+            ),
+            resident_bytes: gauge("process_resident_memory_bytes", "Resident memory."),
+            open_descriptors: gauge("process_open_fds", "Open file descriptors."),
+            start_time: Gauge::new(
+                "process_start_time_seconds",
+                "When the process started, in seconds since 1970.",
+            )
+            .expect(VALID),
+            registry,
+        };
+        metrics.register();
+        metrics.last_reload_successful.set(1);
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        metrics
+            .start_time
+            .set(now.unwrap_or_default().as_secs_f64());
+        metrics
+    }
+
+    fn register(&self) {
+        let all: [Box<dyn prometheus::core::Collector>; 12] = [
+            Box::new(self.requests.clone()),
+            Box::new(self.duration.clone()),
+            Box::new(self.reloads.clone()),
+            Box::new(self.last_reload_successful.clone()),
+            Box::new(self.in_flight.clone()),
+            Box::new(self.connections.clone()),
+            Box::new(self.connections_refused.clone()),
+            Box::new(self.panics.clone()),
+            Box::new(self.log_lines_dropped.clone()),
+            Box::new(self.resident_bytes.clone()),
+            Box::new(self.open_descriptors.clone()),
+            Box::new(self.start_time.clone()),
+        ];
+        for collector in all {
+            self.registry.register(collector).expect(VALID);
+        }
+    }
+
+    /// The handles for a team's requests for a model. All three come from the configuration, never from a caller.
+    pub fn series(&self, team: &str, model: &str, target: &str) -> Series {
+        Series {
+            labels: [team, model, target].map(str::to_owned),
+            ok: self
+                .requests
+                .with_label_values(&[team, model, target, "200"]),
+            duration: self.duration.with_label_values(&[model, target]),
+        }
+    }
+
+    /// Counts a request that got as far as a model.
+    pub fn request(&self, series: &Series, status: u16, seconds: f64) {
+        match status {
+            200 => series.ok.inc(),
+            _ => {
+                let [team, model, target] = &series.labels;
+                let labels = [team.as_str(), model, target, &status.to_string()];
+                self.requests.with_label_values(&labels).inc();
+            }
+        }
+        series.duration.observe(seconds);
+    }
+
+    /// Counts a request that was refused before it got to a model.
+    pub fn refused(&self, team: &str, status: u16) {
+        let labels = [team, "", "", &status.to_string()];
+        self.requests.with_label_values(&labels).inc();
+    }
+
+    /// Counts a reload.
+    pub fn reloaded(&self, is_success: bool) {
+        let result = if is_success { "success" } else { "failure" };
+        self.reloads.with_label_values(&[result]).inc();
+        self.last_reload_successful.set(i64::from(is_success));
+    }
+
+    /// The counter of lost log lines, for the log to count on.
+    pub fn log_lines_dropped(&self) -> IntCounter {
+        self.log_lines_dropped.clone()
+    }
+
+    /// Everything, in Prometheus's text format.
+    pub fn render(&self) -> Vec<u8> {
+        if let Some(bytes) = resident_bytes() {
+            self.resident_bytes.set(bytes);
+        }
+        if let Ok(entries) = std::fs::read_dir("/proc/self/fd") {
+            let open = i64::try_from(entries.count()).unwrap_or(i64::MAX);
+            self.open_descriptors.set(open);
+        }
+        let mut text = Vec::new();
+        // Writing to memory cannot fail.
+        let _ = TextEncoder::new().encode(&self.registry.gather(), &mut text);
+        text
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The names and labels are constants of this file, each registered once.
+const VALID: &str = "valid and unique metric names";
+
+fn counters(name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+    IntCounterVec::new(Opts::new(name, help), labels).expect(VALID)
+}
+
+fn counter(name: &str, help: &str) -> IntCounter {
+    IntCounter::new(name, help).expect(VALID)
+}
+
+fn gauge(name: &str, help: &str) -> IntGauge {
+    IntGauge::new(name, help).expect(VALID)
+}
+
+/// Resident memory, from `VmRSS` (KiB; see proc_pid_status(5)).
+fn resident_bytes() -> Option<i64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kibibytes: i64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_counted_by_status() {
+        let metrics = Metrics::new();
+        let series = metrics.series("search", "fast", "openai/gpt");
+        metrics.request(&series, 200, 0.2);
+        metrics.request(&series, 429, 0.1);
+        let text = String::from_utf8(metrics.render()).unwrap();
+        for line in [
+            r#"tollgate_requests_total{model="fast",status="200",target="openai/gpt",team="search"} 1"#,
+            r#"tollgate_requests_total{model="fast",status="429",target="openai/gpt",team="search"} 1"#,
+            r#"tollgate_request_duration_seconds_count{model="fast",target="openai/gpt"} 2"#,
+            "tollgate_config_last_reload_successful 1",
+        ] {
+            assert!(text.contains(line), "{line} is not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn the_process_knows_its_size() {
+        assert!(resident_bytes().unwrap() > 1_000_000);
+    }
+}
