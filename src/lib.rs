@@ -5,6 +5,7 @@
 pub mod access;
 pub mod config;
 pub mod dialect;
+pub mod pipeline;
 pub mod provider;
 pub mod route;
 pub mod snapshot;

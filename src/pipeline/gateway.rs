@@ -1,0 +1,157 @@
+//! What every request shares: the configuration in force, telemetry, and whether the process is about to end.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use arc_swap::ArcSwap;
+use tokio::sync::{Notify, watch};
+
+use crate::snapshot::Snapshot;
+use crate::telemetry::{Log, Metrics};
+
+/// The state of a running gateway.
+pub struct Gateway {
+    snapshot: ArcSwap<Snapshot>,
+    /// Metrics.
+    pub metrics: Metrics,
+    /// The log.
+    pub log: Log,
+    /// How far the end has come.
+    pub drain: Drain,
+}
+
+impl Gateway {
+    /// A gateway that serves `snapshot`.
+    pub fn new(snapshot: Snapshot, metrics: Metrics, log: Log) -> Self {
+        Self {
+            snapshot: ArcSwap::from_pointee(snapshot),
+            metrics,
+            log,
+            drain: Drain::default(),
+        }
+    }
+
+    /// The configuration in force. A request takes it once.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.load_full()
+    }
+
+    /// Puts a new configuration in force, for requests that begin from now on.
+    pub fn replace(&self, snapshot: Snapshot) {
+        self.snapshot.store(Arc::new(snapshot));
+    }
+}
+
+/// How far the end of the process has come. It only ever goes forward.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// Everything is served.
+    Serving,
+    /// Everything is served, but `/readyz` says no.
+    Leaving,
+    /// What runs goes on; nothing new is taken.
+    Closing,
+    /// What still runs must end now.
+    Cutting,
+}
+
+/// Counts what runs, and tells it when to end.
+pub struct Drain {
+    stage: watch::Sender<Stage>,
+    running: AtomicUsize,
+    ended: Notify,
+}
+
+impl Default for Drain {
+    fn default() -> Self {
+        Self {
+            stage: watch::Sender::new(Stage::Serving),
+            running: AtomicUsize::new(0),
+            ended: Notify::new(),
+        }
+    }
+}
+
+impl Drain {
+    /// How far the end has come.
+    pub fn stage(&self) -> Stage {
+        *self.stage.borrow()
+    }
+
+    /// Goes on to `stage`.
+    pub fn advance(&self, stage: Stage) {
+        self.stage.send_if_modified(|now| {
+            let is_later = *now < stage;
+            *now = stage.max(*now);
+            is_later
+        });
+    }
+
+    /// Waits until `stage` is reached.
+    pub async fn reached(&self, stage: Stage) {
+        // The sender lives as long as we do, so waiting cannot fail.
+        let _ = self.stage.subscribe().wait_for(|now| *now >= stage).await;
+    }
+
+    /// Counts a request for as long as the guard lives.
+    pub fn run(&self) -> Running<'_> {
+        self.running.fetch_add(1, Ordering::AcqRel);
+        Running(self)
+    }
+
+    /// Waits until nothing runs.
+    pub async fn idle(&self) {
+        loop {
+            let ended = self.ended.notified();
+            if self.running.load(Ordering::Acquire) == 0 {
+                return;
+            }
+            ended.await;
+        }
+    }
+}
+
+/// A request that runs.
+pub struct Running<'a>(&'a Drain);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        if self.0.running.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.ended.notify_waiters();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_end_waits_for_what_runs() {
+        let drain = Drain::default();
+        let running = drain.run();
+        let idle = drain.idle();
+        tokio::pin!(idle);
+        assert!(futures_poll(&mut idle).await.is_none());
+        drop(running);
+        idle.await;
+    }
+
+    #[tokio::test]
+    async fn stages_only_go_forward() {
+        let drain = Drain::default();
+        drain.advance(Stage::Closing);
+        drain.advance(Stage::Leaving);
+        assert_eq!(drain.stage(), Stage::Closing);
+        drain.reached(Stage::Leaving).await;
+    }
+
+    /// Polls once.
+    async fn futures_poll<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+        tokio::select! {
+            biased;
+            output = future => Some(output),
+            () = std::future::ready(()) => None,
+        }
+    }
+}

@@ -1,0 +1,372 @@
+//! The life of a request, top to bottom: [`handle`] is the one place that knows all of it.
+//!
+//! Invariant: what a request takes is given back by a guard when it ends, however it ends.
+
+mod attempt;
+mod caller;
+mod decode;
+mod gateway;
+mod record;
+mod stream;
+mod surface;
+
+pub use caller::new_request_id;
+pub use gateway::{Drain, Gateway, Stage};
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::Utc;
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use pingora_core::protocols::http::ServerSession;
+use tokio::time::Instant;
+
+use crate::access::{Key, NotIdentified};
+use crate::config::nearest;
+use crate::dialect::openai::{self, Request};
+use crate::dialect::{Error, Kind};
+use crate::provider::Failure;
+use crate::route::{Model, Target};
+use crate::snapshot::Snapshot;
+use crate::telemetry::Level;
+use attempt::{Attempt, NoAnswer, Reply, Whole, to_error};
+use caller::{Caller, Gone, Unreadable};
+use record::Record;
+use stream::{Ending, Stream};
+use surface::Surface;
+
+/// Answers one request whose head has been read.
+pub async fn handle(gateway: &Gateway, session: &mut ServerSession) {
+    let mut caller = Caller::new(session);
+    let snapshot = gateway.snapshot();
+    let mut record = Record::new(gateway, snapshot.clone(), &caller.request_id);
+
+    let served = serve(gateway, &snapshot, &mut caller, &mut record).await;
+    match served {
+        Ok(()) => {}
+        Err(End::Gone) => record.left(),
+        Err(End::Refused(refusal)) => {
+            let Refusal { error, detail } = *refusal;
+            let fields = route_fields(&record, error.kind.code());
+            record.failed(error.kind.status().as_u16(), &error, detail);
+            if caller.refuse(&error, fields).await.is_err() {
+                record.left();
+            }
+        }
+    }
+}
+
+/// The life of a request that ends well. Every other end is an [`End`].
+async fn serve(
+    gateway: &Gateway,
+    snapshot: &Snapshot,
+    caller: &mut Caller<'_>,
+    record: &mut Record<'_>,
+) -> Result<(), End> {
+    // 1. Read the head.
+    caller.check_head()?;
+    if gateway.drain.stage() >= Stage::Closing {
+        return Err(draining().into());
+    }
+    let uri = &caller.head().uri;
+    let surface = Surface::of(&caller.head().method, uri.path())?;
+
+    // 2. Identify: whose key is it?
+    let presented = surface::credential(&caller.head().headers, uri.query())?;
+    let identified = snapshot.keys.identify(&presented, Utc::now());
+    let key = identified.map_err(unidentified)?.clone();
+    record.key = Some(key.clone());
+    let (endpoint, path_model) = match surface {
+        Surface::Ask(endpoint, path_model) => (endpoint, path_model),
+        Surface::ListModels => return list_models(snapshot, &key, caller, record).await,
+        Surface::ShowModel(name) => {
+            return show_model(&name, snapshot, &key, caller, record).await;
+        }
+    };
+
+    // 1. Read the body, now that somebody is known to pay for it.
+    let body = caller.body(&snapshot.server).await?;
+
+    // 3. Validate: shape, and what the key may use.
+    let request = Request::read(endpoint, body, path_model)?;
+    record.stream = request.stream;
+    let (model, target) = permitted(&request.model, snapshot, &key)?;
+    record.model = Some((request.model.clone(), model.clone()));
+    if !target.provider.serves(endpoint) {
+        let message = format!(
+            "the model `{}` does not serve {}",
+            request.model,
+            endpoint.name()
+        );
+        return Err(Error::invalid("model", message).into());
+    }
+
+    // 7. Route: one target, one attempt.
+    let attempt = Attempt {
+        endpoint,
+        request: &request,
+        target: &target,
+        fields: &surface::passed_on(&caller.head().headers),
+        timeouts: model.timeouts,
+        deadline: deadline(caller, model.timeouts.total)?,
+        max_answer: snapshot.server.max_answer.0,
+    };
+    record.target = Some(target.name());
+    record.attempts = 1;
+    let reply = tokio::select! {
+        biased;
+        reply = attempt.run() => reply.map_err(|none| report(gateway, &target, none))?,
+        () = caller.left() => return Err(End::Gone),
+        () = gateway.drain.reached(Stage::Cutting) => return Err(draining().into()),
+    };
+
+    // 9. Answer. 10. Settling is the record's, when it is dropped.
+    match reply {
+        Reply::Whole(whole) => answer_whole(whole, caller, record).await,
+        Reply::Stream(stream) => answer_stream(*stream, &target, gateway, caller, record).await,
+    }
+}
+
+/// Why a request did not end well.
+enum End {
+    /// It is answered with an error.
+    Refused(Box<Refusal>),
+    /// The caller left.
+    Gone,
+}
+
+/// An error for the caller, and what the operator is told besides.
+struct Refusal {
+    error: Error,
+    detail: Option<String>,
+}
+
+impl From<Error> for End {
+    fn from(error: Error) -> Self {
+        Self::Refused(Box::new(Refusal {
+            error,
+            detail: None,
+        }))
+    }
+}
+
+impl From<Gone> for End {
+    fn from(_: Gone) -> Self {
+        Self::Gone
+    }
+}
+
+impl From<Unreadable> for End {
+    fn from(unreadable: Unreadable) -> Self {
+        match unreadable {
+            Unreadable::Refused(error) => error.into(),
+            Unreadable::Gone => Self::Gone,
+        }
+    }
+}
+
+fn draining() -> Error {
+    Error::new(Kind::Draining, "the gateway is about to end; try again")
+}
+
+fn unidentified(why: NotIdentified) -> Error {
+    let message = match why {
+        NotIdentified::Unknown => "the API key is not known here",
+        NotIdentified::Expired => "the API key has expired",
+    };
+    Error::new(Kind::InvalidApiKey, message)
+}
+
+/// The model that is asked for, if the key may use it.
+fn permitted<'a>(
+    name: &str,
+    snapshot: &'a Snapshot,
+    key: &Key,
+) -> Result<(&'a Arc<Model>, Target), Error> {
+    let Some(found) = snapshot.models.find(name) else {
+        let usable = snapshot.models.names().filter(|name| key.may_use(name));
+        let hint = match nearest(name, usable) {
+            Some(nearest) => format!("did you mean `{nearest}`?"),
+            None => "GET /v1/models lists those that this key may use".to_owned(),
+        };
+        let message = format!("there is no model `{name}`; {hint}");
+        let mut error = Error::new(Kind::ModelNotFound, message);
+        error.param = Some("model".to_owned());
+        return Err(error);
+    };
+    if !key.may_use(name) {
+        let message = format!("this key may not use the model `{name}`");
+        let mut error = Error::new(Kind::ModelNotAllowed, message);
+        error.param = Some("model".to_owned());
+        return Err(error);
+    }
+    Ok(found)
+}
+
+/// When the answer must be there: the model's limit, or an earlier one that the caller sets.
+fn deadline(caller: &Caller<'_>, total: Duration) -> Result<Instant, Error> {
+    const FIELD: &str = "x-tollgate-timeout";
+    let wished = match caller.head().headers.get(FIELD) {
+        None => total,
+        Some(value) => {
+            let parsed = value.to_str().ok().and_then(|text| text.parse().ok());
+            let parsed: crate::config::units::Duration = parsed.ok_or_else(|| {
+                Error::invalid(FIELD, format!("`{FIELD}` is no duration such as 30s"))
+            })?;
+            parsed.0
+        }
+    };
+    Ok(Instant::now() + wished.min(total))
+}
+
+/// Tells the operator what the caller is not told.
+fn report(gateway: &Gateway, target: &Target, none: NoAnswer) -> End {
+    if let Some(status) = none.refused_credential {
+        let fields = [
+            ("provider", target.provider.name.as_str()),
+            ("status", status.as_str()),
+        ];
+        gateway
+            .log
+            .event(Level::Error, "the provider refused our credential", &fields);
+    }
+    End::Refused(Box::new(Refusal {
+        error: none.error,
+        detail: Some(none.detail),
+    }))
+}
+
+async fn list_models(
+    snapshot: &Snapshot,
+    key: &Key,
+    caller: &mut Caller<'_>,
+    record: &mut Record<'_>,
+) -> Result<(), End> {
+    let usable = snapshot.models.names().filter(|name| key.may_use(name));
+    answer_json(openai::model_list(usable), caller, record).await
+}
+
+async fn show_model(
+    name: &str,
+    snapshot: &Snapshot,
+    key: &Key,
+    caller: &mut Caller<'_>,
+    record: &mut Record<'_>,
+) -> Result<(), End> {
+    permitted(name, snapshot, key)?;
+    answer_json(openai::model(name), caller, record).await
+}
+
+async fn answer_json(
+    body: bytes::Bytes,
+    caller: &mut Caller<'_>,
+    record: &mut Record<'_>,
+) -> Result<(), End> {
+    record.answered(200);
+    let fields = vec![(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    )];
+    Ok(caller.answer(StatusCode::OK, fields, body).await?)
+}
+
+async fn answer_whole(
+    whole: Whole,
+    caller: &mut Caller<'_>,
+    record: &mut Record<'_>,
+) -> Result<(), End> {
+    record.usage = whole.usage;
+    record.answered(whole.status.as_u16());
+    let verdict = match whole.status.is_success() {
+        true => "ok",
+        false => whole.status.as_str(),
+    };
+    let mut fields = whole.fields;
+    fields.extend(route_fields(record, verdict));
+    Ok(caller.answer(whole.status, fields, whole.body).await?)
+}
+
+async fn answer_stream(
+    mut stream: Stream,
+    target: &Target,
+    gateway: &Gateway,
+    caller: &mut Caller<'_>,
+    record: &mut Record<'_>,
+) -> Result<(), End> {
+    record.first_token();
+    let mut fields = std::mem::take(&mut stream.fields);
+    fields.push((header::CACHE_CONTROL, HeaderValue::from_static("no-cache")));
+    fields.extend(route_fields(record, "ok"));
+    let mut fields = Some(fields);
+    let cut = gateway.drain.reached(Stage::Cutting);
+    tokio::pin!(cut);
+    loop {
+        let next = tokio::select! {
+            biased;
+            next = stream.next() => next,
+            () = caller.left() => return Err(End::Gone),
+            () = &mut cut => return end_with_error(draining(), None, caller, record).await,
+        };
+        record.usage = stream.usage();
+        let piece = match next {
+            Ok(piece) => piece,
+            Err(failure) => {
+                let Failure { detail, .. } = &failure;
+                let detail = Some(detail.clone());
+                let error = to_error(&target.provider.name, &failure);
+                return end_with_error(error, detail, caller, record).await;
+            }
+        };
+        match fields.take() {
+            Some(fields) => caller.begin_stream(fields, piece.frames).await?,
+            None => caller.send(piece.frames).await?,
+        }
+        let Some(ending) = piece.ending else { continue };
+        match ending {
+            Ending::Complete => record.answered(200),
+            Ending::Failed => record.upstream_failed(200),
+        }
+        caller.end_stream().await?;
+        tokio::spawn(stream.finish());
+        return Ok(());
+    }
+}
+
+/// Ends a stream that has begun and cannot be completed: an error event, and no ending of the dialect's.
+async fn end_with_error(
+    error: Error,
+    detail: Option<String>,
+    caller: &mut Caller<'_>,
+    record: &mut Record<'_>,
+) -> Result<(), End> {
+    if !caller.is_begun() {
+        return Err(End::Refused(Box::new(Refusal { error, detail })));
+    }
+    record.failed(200, &error, detail);
+    caller.close_after();
+    caller.send(openai::error_event(&error)).await?;
+    Ok(caller.end_stream().await?)
+}
+
+/// What the caller is told of the route that its request took.
+fn route_fields(record: &Record<'_>, verdict: &str) -> Vec<(HeaderName, HeaderValue)> {
+    let Some(target) = &record.target else {
+        return Vec::new();
+    };
+    let route = format!("{target};{verdict}");
+    let fields = [
+        ("x-tollgate-model", HeaderValue::from_str(target)),
+        (
+            "x-tollgate-attempts",
+            Ok(HeaderValue::from(record.attempts)),
+        ),
+        ("x-tollgate-route", HeaderValue::from_str(&route)),
+        ("x-tollgate-cache", Ok(HeaderValue::from_static("off"))),
+    ];
+    // A wildcard's model may hold what no header can: then it is left out.
+    let fit = fields
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value.ok()?)));
+    fit.map(|(name, value)| (HeaderName::from_static(name), value))
+        .collect()
+}

@@ -1,0 +1,184 @@
+//! A stream from upstream, cut into pieces for the caller.
+//!
+//! Frames leave with the bytes that they came in, as soon as they are whole. A stream ends in exactly one of three ways:
+//! the dialect's own ending, the provider's error event, or a failure that becomes an error event of ours.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderName, HeaderValue};
+use tokio::time::Instant;
+
+use super::attempt::{Attempt, limited, malformed};
+use crate::dialect::openai::{Seen, Watch};
+use crate::dialect::{Usage, sse};
+use crate::provider::{Body, Failure, FailureKind, Phase};
+
+/// How long the rest of a finished stream may take, so that its connection can be used again.
+const TAIL: Duration = Duration::from_secs(1);
+
+/// A stream whose first frame has come.
+pub struct Stream {
+    /// The provider's fields that the caller gets.
+    pub fields: Vec<(HeaderName, HeaderValue)>,
+    body: Body,
+    frames: sse::Frames,
+    watch: Watch,
+    /// Read, but not yet taken.
+    ready: BytesMut,
+    ending: Option<Ending>,
+    /// When the whole stream must be there.
+    deadline: Instant,
+    /// When the next frame must be there.
+    due: Instant,
+    between_tokens: Duration,
+    has_part: bool,
+}
+
+/// How a stream ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// As the dialect ends it.
+    Complete,
+    /// With the provider's own error event.
+    Failed,
+}
+
+/// Some frames, and whether they are the last.
+#[derive(Debug)]
+pub struct Piece {
+    /// Whole frames; may be empty at the end.
+    pub frames: Bytes,
+    /// Nothing comes after these.
+    pub ending: Option<Ending>,
+}
+
+impl Stream {
+    pub(super) fn new(
+        body: Body,
+        fields: Vec<(HeaderName, HeaderValue)>,
+        attempt: &Attempt<'_>,
+    ) -> Self {
+        Self {
+            fields,
+            body,
+            frames: sse::Frames::default(),
+            watch: Watch::new(!attempt.request.wants_usage),
+            ready: BytesMut::new(),
+            ending: None,
+            deadline: attempt.deadline,
+            due: Instant::now(),
+            between_tokens: attempt.timeouts.between_tokens,
+            has_part: false,
+        }
+    }
+
+    /// What the provider said that the stream cost, so far.
+    pub fn usage(&self) -> Option<Usage> {
+        self.watch.usage
+    }
+
+    /// Waits for the first frame of the answer itself; comments before it are held back.
+    ///
+    /// # Errors
+    /// The stream fails, or ends, before it has begun.
+    pub(super) async fn first(&mut self) -> Result<(), Failure> {
+        while !self.has_part {
+            let frames = self.read().await?;
+            self.ready.extend_from_slice(&frames);
+            match self.ending {
+                Some(Ending::Failed) => return Err(malformed("it began with an error event")),
+                Some(Ending::Complete) if !self.has_part => {
+                    return Err(malformed("an empty stream"));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The next piece. Cancelling it loses nothing. Not to be called behind the last.
+    ///
+    /// # Errors
+    /// The stream broke off: what the caller has is not the whole answer.
+    pub async fn next(&mut self) -> Result<Piece, Failure> {
+        let mut frames = self.ready.split().freeze();
+        while frames.is_empty() && self.ending.is_none() {
+            let (due, phase) = match self.due < self.deadline {
+                true => (self.due, Phase::BetweenTokens),
+                false => (self.deadline, Phase::Total),
+            };
+            frames = limited(due, phase, self.read()).await?;
+        }
+        Ok(Piece {
+            frames,
+            ending: self.ending,
+        })
+    }
+
+    /// Reads on for a moment behind the end, so that the connection can be used again.
+    pub async fn finish(mut self) {
+        let rest = async { while let Ok(Some(_)) = self.body.chunk().await {} };
+        let _ = tokio::time::timeout(TAIL, rest).await;
+    }
+
+    /// Reads once, and returns what of it is for the caller.
+    async fn read(&mut self) -> Result<Bytes, Failure> {
+        let Some(chunk) = self.body.chunk().await? else {
+            return self.end();
+        };
+        let whole = self.frames.push(chunk).map_err(malformed)?;
+        self.look_at(whole)
+    }
+
+    /// The connection ended. That alone does not make an answer complete.
+    fn end(&mut self) -> Result<Bytes, Failure> {
+        if self.frames.is_partial() || !self.watch.finished {
+            return Err(Failure::new(
+                FailureKind::Cut,
+                "the stream ended without its ending",
+            ));
+        }
+        // Every choice said why it finished; only the dialect's last word is missing.
+        self.ending = Some(Ending::Complete);
+        Ok(Bytes::from_static(b"data: [DONE]\n\n"))
+    }
+
+    /// Looks at whole frames; returns them but for what is withheld and what comes behind the end.
+    fn look_at(&mut self, whole: Bytes) -> Result<Bytes, Failure> {
+        let mut kept = 0; // bytes of `whole` looked at and kept
+        let mut altered: Option<BytesMut> = None;
+        for frame in sse::each(whole.clone()) {
+            let seen = self.watch.see(&frame);
+            match seen {
+                Seen::Withhold => {
+                    altered.get_or_insert_with(|| BytesMut::from(&whole[..kept]));
+                }
+                Seen::Malformed => return Err(malformed("an event is no JSON object")),
+                Seen::Nothing | Seen::Part | Seen::Done | Seen::Failed => {
+                    kept += frame.len();
+                    if let Some(altered) = &mut altered {
+                        altered.extend_from_slice(&frame);
+                    }
+                }
+            }
+            match seen {
+                Seen::Part | Seen::Withhold => {
+                    self.has_part = true;
+                    self.due = Instant::now() + self.between_tokens;
+                }
+                Seen::Done => self.ending = Some(Ending::Complete),
+                Seen::Failed => self.ending = Some(Ending::Failed),
+                Seen::Nothing | Seen::Malformed => {}
+            }
+            if self.ending.is_some() {
+                break;
+            }
+        }
+        Ok(match altered {
+            Some(altered) => altered.freeze(),
+            None if self.ending.is_some() => whole.slice(..kept),
+            None => whole,
+        })
+    }
+}
