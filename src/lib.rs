@@ -3,10 +3,12 @@
 #![forbid(unsafe_code)]
 
 pub mod access;
+pub mod cli;
 pub mod config;
 pub mod dialect;
 pub mod pipeline;
 pub mod provider;
 pub mod route;
+pub mod server;
 pub mod snapshot;
 pub mod telemetry;

@@ -1,0 +1,150 @@
+//! The admin plane: metrics, health, and what operators may do.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{Method, StatusCode, header};
+use pingora_core::protocols::http::{HttpTask, ServerSession};
+use pingora_http::ResponseHeader;
+use serde_json::json;
+
+use super::app::Handler;
+use super::reload::Reloader;
+use crate::access::digest;
+use crate::pipeline::{Gateway, Stage};
+
+/// Answers the admin plane.
+pub struct Admin {
+    /// Reads the configuration again.
+    pub reloader: Arc<Reloader>,
+}
+
+struct Answer {
+    status: StatusCode,
+    media_type: &'static str,
+    body: Bytes,
+}
+
+#[async_trait]
+impl Handler for Admin {
+    async fn handle(&self, gateway: &Gateway, session: &mut ServerSession) {
+        let answer = self.answer(gateway, session).await;
+        let Ok(mut head) = ResponseHeader::build_no_case(answer.status, Some(4)) else {
+            return;
+        };
+        let _ = head.insert_header(header::CONTENT_TYPE, answer.media_type);
+        let _ = head.insert_header(header::CONTENT_LENGTH, answer.body.len());
+        let tasks = vec![
+            HttpTask::Header(Box::new(head), false),
+            HttpTask::Body(Some(answer.body), true),
+        ];
+        // Whoever asked and left does not need the answer.
+        let _ = session.response_duplex_vec(tasks).await;
+    }
+}
+
+impl Admin {
+    async fn answer(&self, gateway: &Gateway, session: &ServerSession) -> Answer {
+        let head = session.req_header();
+        let path = head.uri.path();
+        match (head.method.clone(), path) {
+            (Method::GET, "/metrics") => Answer {
+                status: StatusCode::OK,
+                media_type: "text/plain; version=0.0.4; charset=utf-8",
+                body: gateway.metrics.render().into(),
+            },
+            (Method::GET, "/healthz") => text(StatusCode::OK, "alive\n"),
+            (Method::GET, "/readyz") => match gateway.drain.stage() {
+                Stage::Serving => text(StatusCode::OK, "ready\n"),
+                _ => text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
+            },
+            (method, path) if path.starts_with("/admin/v1/") => match authorize(gateway, session) {
+                Err(refusal) => refusal,
+                Ok(()) => self.administrate(&method, path, gateway).await,
+            },
+            _ => not_found(),
+        }
+    }
+
+    async fn administrate(&self, method: &Method, path: &str, gateway: &Gateway) -> Answer {
+        match (method, path) {
+            (&Method::POST, "/admin/v1/reload") => {
+                let outcome = self.reloader.reload().await;
+                let diagnostics = outcome.diagnostics.to_string();
+                match outcome.is_success {
+                    true => json(
+                        StatusCode::OK,
+                        &json!({
+                            "result": "success",
+                            "needs_restart": outcome.needs_restart,
+                            "diagnostics": diagnostics,
+                        }),
+                    ),
+                    false => json(
+                        StatusCode::UNPROCESSABLE_ENTITY,
+                        &json!({"result": "failure", "diagnostics": diagnostics}),
+                    ),
+                }
+            }
+            (&Method::GET, "/admin/v1/config") => Answer {
+                status: StatusCode::OK,
+                media_type: "application/yaml",
+                body: gateway.snapshot().shown.clone().into(),
+            },
+            _ => not_found(),
+        }
+    }
+}
+
+/// Checks the bearer token: by digests, so that the time it takes tells nothing of it.
+fn authorize(gateway: &Gateway, session: &ServerSession) -> Result<(), Answer> {
+    let snapshot = gateway.snapshot();
+    let token = snapshot
+        .admin
+        .as_ref()
+        .and_then(|admin| admin.token.as_ref());
+    let Some(token) = token
+        .map(|token| token.expose())
+        .filter(|token| !token.is_empty())
+    else {
+        return Err(error(
+            StatusCode::FORBIDDEN,
+            "`admin.token` is not configured",
+        ));
+    };
+    let given = session.get_header_bytes(header::AUTHORIZATION);
+    let given = given.strip_prefix(b"Bearer ").unwrap_or_default();
+    match digest(given) == digest(token.as_bytes()) {
+        true => Ok(()),
+        false => Err(error(
+            StatusCode::UNAUTHORIZED,
+            "the bearer token is not `admin.token`",
+        )),
+    }
+}
+
+fn not_found() -> Answer {
+    let message = "served are GET /metrics, GET /healthz, GET /readyz, POST /admin/v1/reload, GET /admin/v1/config";
+    error(StatusCode::NOT_FOUND, message)
+}
+
+fn error(status: StatusCode, message: &str) -> Answer {
+    json(status, &json!({"error": {"message": message}}))
+}
+
+fn json(status: StatusCode, value: &serde_json::Value) -> Answer {
+    Answer {
+        status,
+        media_type: "application/json",
+        body: value.to_string().into(),
+    }
+}
+
+fn text(status: StatusCode, text: &'static str) -> Answer {
+    Answer {
+        status,
+        media_type: "text/plain; charset=utf-8",
+        body: Bytes::from_static(text.as_bytes()),
+    }
+}

@@ -1,0 +1,236 @@
+//! Connections from callers: counting them, reading heads, handing requests to the pipeline.
+
+use std::any::Any;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::header;
+use pingora_core::ErrorType;
+use pingora_core::apps::{
+    HttpPersistentSettings, HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp,
+};
+use pingora_core::protocols::Stream;
+use pingora_core::protocols::http::ServerSession;
+use pingora_core::protocols::http::v2::server::{H2Options, default_h2_options};
+use pingora_core::server::ShutdownWatch;
+use pingora_http::ResponseHeader;
+use tokio::sync::Semaphore;
+
+use crate::dialect::{Error, Kind, openai};
+use crate::pipeline::{Gateway, Stage};
+
+/// Answers one request whose head has been read.
+#[async_trait]
+pub trait Handler: Send + Sync + 'static {
+    /// Answers, or panics: then the caller gets a 500.
+    async fn handle(&self, gateway: &Gateway, session: &mut ServerSession);
+}
+
+/// The data plane.
+pub struct Data;
+
+#[async_trait]
+impl Handler for Data {
+    async fn handle(&self, gateway: &Gateway, session: &mut ServerSession) {
+        crate::pipeline::handle(gateway, session).await;
+    }
+}
+
+/// Lets connections in, up to a number.
+pub struct Door<H> {
+    app: Arc<App<H>>,
+    places: Arc<Semaphore>,
+}
+
+/// Serves the requests of a connection.
+pub struct App<H> {
+    gateway: Arc<Gateway>,
+    handler: H,
+    options: HttpServerOptions,
+}
+
+/// Marks a connection that has carried a request before.
+struct Reused;
+
+impl<H: Handler> Door<H> {
+    /// At most `places` connections at a time.
+    pub fn new(gateway: Arc<Gateway>, handler: H, places: usize) -> Self {
+        let mut options = HttpServerOptions::default();
+        options.h2c = true;
+        options.h2_idle_timeout = Some(gateway.snapshot().server.idle_timeout.0);
+        Self {
+            app: Arc::new(App {
+                gateway,
+                handler,
+                options,
+            }),
+            places: Arc::new(Semaphore::new(places)),
+        }
+    }
+}
+
+#[async_trait]
+impl<H: Handler> ServerApp for Door<H> {
+    async fn process_new(
+        self: &Arc<Self>,
+        stream: Stream,
+        shutdown: &ShutdownWatch,
+    ) -> Option<Stream> {
+        let metrics = &self.app.gateway.metrics;
+        let Ok(_place) = self.places.try_acquire() else {
+            metrics.connections_refused.inc();
+            return None;
+        };
+        metrics.connections.inc();
+        let _count = Count(&metrics.connections);
+        self.app.process_new(stream, shutdown).await
+    }
+}
+
+struct Count<'a>(&'a prometheus::IntGauge);
+
+impl Drop for Count<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+#[async_trait]
+impl<H: Handler> HttpServerApp for App<H> {
+    async fn process_new_http(
+        self: &Arc<Self>,
+        mut session: ServerSession,
+        shutdown: &ShutdownWatch,
+    ) -> Option<ReusedHttpStream> {
+        let server = self.gateway.snapshot().server.clone();
+        let is_reused = session.take_connection_user_context().is_some();
+        let patience = match is_reused {
+            true => server.idle_timeout.0 + server.head_timeout.0,
+            false => server.head_timeout.0,
+        };
+        match tokio::time::timeout(patience, session.read_request()).await {
+            Ok(Ok(true)) => {}
+            Ok(Ok(false)) => return None,
+            Ok(Err(error)) => {
+                if let Some(error) = unreadable(&error) {
+                    refuse(&mut session, &error).await;
+                }
+                return None;
+            }
+            // A caller who says nothing between two requests is not told that he is slow.
+            Err(_) if is_reused => return None,
+            Err(_) => {
+                let message = "the head took longer to arrive than `server.head_timeout`";
+                refuse(&mut session, &Error::new(Kind::RequestTimeout, message)).await;
+                return None;
+            }
+        }
+        session.set_pipelining_enabled(true);
+        session.set_keepalive(match *shutdown.borrow() {
+            true => None,
+            false => Some(server.idle_timeout.0.as_secs().max(1)),
+        });
+        let handled = catch_panic(self.handler.handle(&self.gateway, &mut session)).await;
+        if handled.is_err() {
+            self.gateway.metrics.panics.inc();
+            if session.response_written().is_none() {
+                let error = Error::new(Kind::Internal, "a bug of the gateway; it has been logged");
+                refuse(&mut session, &error).await;
+            } else {
+                // Half an answer must not look like a whole one.
+                session.shutdown().await;
+            }
+            return None;
+        }
+        if self.gateway.drain.stage() >= Stage::Closing {
+            session.set_keepalive(None);
+        }
+        let mut settings = HttpPersistentSettings::for_session(&session);
+        let used: Box<dyn Any + Send + Sync> = Box::new(Reused);
+        settings.set_user_context(used);
+        let stream = session.finish().await.ok().flatten()?;
+        Some(ReusedHttpStream::from_reusable_stream(stream, settings))
+    }
+
+    fn h2_options(&self) -> Option<H2Options> {
+        let mut options = default_h2_options();
+        options.max_concurrent_streams(250);
+        Some(options)
+    }
+
+    fn server_options(&self) -> Option<&HttpServerOptions> {
+        Some(&self.options)
+    }
+}
+
+/// Why a head could not be read, if there is somebody to tell.
+fn unreadable(error: &pingora_core::BError) -> Option<Error> {
+    let text = error.to_string();
+    let cause = error.root_cause().downcast_ref::<httparse::Error>();
+    if cause == Some(&httparse::Error::TooManyHeaders) || text.contains("header larger than") {
+        let message = "the head has more than 100 fields or 65536 bytes";
+        return Some(Error::new(Kind::HeadersTooLarge, message));
+    }
+    match error.etype() {
+        ErrorType::ReadTimedout => {
+            let message = "the head took longer to arrive than `server.head_timeout`";
+            Some(Error::new(Kind::RequestTimeout, message))
+        }
+        ErrorType::InvalidHTTPHeader => {
+            let message = "the head is not a valid HTTP request";
+            Some(Error::new(Kind::InvalidRequest, message))
+        }
+        _ => None,
+    }
+}
+
+/// Answers where no request could be read; the connection closes behind it.
+async fn refuse(session: &mut ServerSession, error: &Error) {
+    let body = openai::error_body(error);
+    let write = async {
+        let mut head = ResponseHeader::build_no_case(error.kind.status(), Some(4))?;
+        head.insert_header(header::CONTENT_TYPE, "application/json")?;
+        head.insert_header(header::CONTENT_LENGTH, body.len())?;
+        head.insert_header("x-request-id", crate::pipeline::new_request_id())?;
+        session
+            .write_error_response(head, Bytes::clone(&body))
+            .await
+    };
+    // A caller who does not read is not waited for.
+    let _ = tokio::time::timeout(Duration::from_secs(5), write).await;
+    session.shutdown().await;
+}
+
+/// Runs a future whose panic ends only itself.
+async fn catch_panic<T>(future: impl Future<Output = T>) -> std::thread::Result<T> {
+    let mut future = pin!(future);
+    poll_fn(|context| {
+        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context)));
+        match polled {
+            Ok(poll) => poll.map(Ok),
+            Err(panic) => std::task::Poll::Ready(Err(panic)),
+        }
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_confined() {
+        let caught = catch_panic(async {
+            tokio::task::yield_now().await;
+            panic!("a bug");
+        });
+        let caught: std::thread::Result<()> = caught.await;
+        assert!(caught.is_err());
+        assert_eq!(catch_panic(async { 7 }).await.unwrap(), 7);
+    }
+}

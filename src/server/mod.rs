@@ -1,0 +1,212 @@
+//! The running program: sockets, signals, the end.
+
+mod admin;
+mod app;
+mod listen;
+mod reload;
+mod tls;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::pipeline::{Gateway, Stage};
+use crate::provider::Dialer;
+use crate::snapshot::Snapshot;
+use crate::telemetry::{Level, Log, Metrics};
+use admin::Admin;
+use app::{Data, Door};
+use listen::Socket;
+use reload::Reloader;
+use tls::Certificate;
+
+/// How often connections to providers are looked through for those that are of no more use.
+const SWEEP_EVERY: Duration = Duration::from_secs(10);
+
+/// Connections to the admin plane.
+const ADMIN_CONNECTIONS_MAX: usize = 256;
+
+/// A gateway whose sockets are bound.
+pub struct Server {
+    gateway: Arc<Gateway>,
+    reloader: Arc<Reloader>,
+    certificate: Option<Arc<Certificate>>,
+    data: Socket,
+    admin: Option<Socket>,
+}
+
+/// How the program ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Everything that ran had its end.
+    Drained,
+    /// A second signal did not let it.
+    AtOnce,
+}
+
+impl Server {
+    /// Binds the sockets of `snapshot`, which `path` held; must be called within a runtime.
+    ///
+    /// # Errors
+    /// A port is taken, or the certificate cannot be read.
+    pub fn bind(snapshot: Snapshot, path: Option<PathBuf>, dialer: Arc<Dialer>) -> Result<Self> {
+        let tls = snapshot.listen.tls();
+        let certificate = tls.map(Certificate::load).transpose()?.map(Arc::new);
+        let data = Socket::bind(snapshot.listen.address())?;
+        let admin = snapshot.admin.as_ref();
+        let admin = admin.map(|admin| Socket::bind(&admin.listen)).transpose()?;
+        let metrics = Metrics::new();
+        let log = Log::start(snapshot.log, metrics.log_lines_dropped());
+        // Only once a process: tests start several servers, and the first one's log will do.
+        if log::set_boxed_logger(Box::new(log.clone())).is_ok() {
+            log::set_max_level(log::LevelFilter::Warn);
+        }
+        let gateway = Arc::new(Gateway::new(snapshot, metrics, log));
+        let reloader = Reloader::new(path, gateway.clone(), dialer, certificate.clone());
+        Ok(Self {
+            reloader: Arc::new(reloader),
+            gateway,
+            certificate,
+            data,
+            admin,
+        })
+    }
+
+    /// Where applications connect, as a URL.
+    pub fn data_url(&self) -> String {
+        let scheme = match self.certificate {
+            Some(_) => "https",
+            None => "http",
+        };
+        format!("{scheme}://{}", self.data.address)
+    }
+
+    /// Where operators connect, as a URL.
+    pub fn admin_url(&self) -> Option<String> {
+        self.admin
+            .as_ref()
+            .map(|admin| format!("http://{}", admin.address))
+    }
+
+    /// Serves until a signal ends it. `ready` is called when callers are let in.
+    ///
+    /// # Errors
+    /// Signals cannot be listened for, or TLS cannot be set up.
+    pub async fn run(self, ready: impl FnOnce()) -> Result<Ended> {
+        let mut signals = Signals::new()?;
+        let (close_data, data_shutdown) = watch::channel(false);
+        let (_close_admin, admin_shutdown) = watch::channel(false);
+        let snapshot = self.gateway.snapshot();
+        let tls = match (&self.certificate, snapshot.listen.tls()) {
+            (Some(certificate), Some(section)) => Some(certificate.settings(section)?),
+            _ => None,
+        };
+        let door = Door::new(self.gateway.clone(), Data, snapshot.server.max_connections);
+        let listening = tokio::spawn(async move {
+            self.data.serve("data", door, tls, data_shutdown).await;
+        });
+        if let Some(socket) = self.admin {
+            let reloader = self.reloader.clone();
+            let door = Door::new(
+                self.gateway.clone(),
+                Admin { reloader },
+                ADMIN_CONNECTIONS_MAX,
+            );
+            tokio::spawn(async move { socket.serve("admin", door, None, admin_shutdown).await });
+        }
+        drop(snapshot);
+        ready();
+
+        let serving = serve_until_signal(&self.gateway, &self.reloader, &mut signals);
+        serving.await;
+        let ended = tokio::select! {
+            () = drain(&self.gateway, &close_data, listening) => Ended::Drained,
+            () = signals.end() => Ended::AtOnce,
+        };
+        self.gateway.log.flush();
+        Ok(ended)
+    }
+}
+
+/// Everything that goes on besides requests, until the process is asked to end.
+async fn serve_until_signal(gateway: &Gateway, reloader: &Reloader, signals: &mut Signals) {
+    let sweep = async {
+        let mut ticks = tokio::time::interval(SWEEP_EVERY);
+        loop {
+            ticks.tick().await;
+            gateway
+                .snapshot()
+                .providers()
+                .for_each(|provider| provider.sweep());
+        }
+    };
+    tokio::pin!(sweep);
+    let watch = reloader.watch();
+    tokio::pin!(watch);
+    loop {
+        tokio::select! {
+            () = &mut sweep => {}
+            () = &mut watch => {}
+            _ = signals.hangup.recv() => {
+                reloader.reload().await;
+            }
+            () = wait_for_end(&mut signals.terminate, &mut signals.interrupt) => return,
+        }
+    }
+}
+
+/// Lets what runs come to its end, as far as `server.drain` allows.
+async fn drain(
+    gateway: &Gateway,
+    close: &watch::Sender<bool>,
+    listening: tokio::task::JoinHandle<()>,
+) {
+    let server = gateway.snapshot().server.clone();
+    gateway.log.event(Level::Info, "draining", &[]);
+    gateway.drain.advance(Stage::Leaving);
+    tokio::time::sleep(server.drain_delay.0).await;
+    // From here on connections are refused, and requests on open ones answered with 503.
+    close.send_replace(true);
+    gateway.drain.advance(Stage::Closing);
+    let _ = listening.await;
+    if tokio::time::timeout(server.drain.0, gateway.drain.idle())
+        .await
+        .is_err()
+    {
+        gateway.drain.advance(Stage::Cutting);
+        // Long enough to write an error event to everybody who still reads.
+        let _ = tokio::time::timeout(Duration::from_secs(2), gateway.drain.idle()).await;
+    }
+}
+
+struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Waits for SIGTERM or SIGINT.
+    async fn end(&mut self) {
+        wait_for_end(&mut self.terminate, &mut self.interrupt).await;
+    }
+}
+
+async fn wait_for_end(terminate: &mut Signal, interrupt: &mut Signal) {
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
