@@ -10,14 +10,11 @@ use tokio::time::{Instant, timeout_at};
 use super::stream::Stream;
 use crate::dialect::openai::{self, Request};
 use crate::dialect::{Endpoint, Error, Kind, Usage};
-use crate::provider::{Answer, Call, Failure, FailureKind, Phase, Timeouts};
+use crate::provider::{Answer, Call, Failure, FailureKind, Head, Phase, Timeouts};
 use crate::route::Target;
 
 /// The largest error answer that is passed on, in bytes. A page that is larger is no answer of an API.
 const ERROR_ANSWER_MAX: u64 = 64 * 1024;
-
-/// A provider's own request id, under the names that providers use.
-const REQUEST_ID_FIELDS: [&str; 3] = ["x-request-id", "apim-request-id", "request-id"];
 
 /// What a call needs to know.
 pub struct Attempt<'a> {
@@ -84,10 +81,10 @@ impl Attempt<'_> {
         let (due, phase) = self.first_limit();
         let answer = limited(due, phase, provider.call(&call)).await;
         let answer = answer.map_err(|failure| self.no_answer(&failure))?;
-        match answer.status.as_u16() {
+        match answer.head.status.as_u16() {
             200..=299 if self.request.stream => self.stream(answer, due, phase).await,
             200..=299 => self.whole(answer).await,
-            401..=403 => Err(self.refused_credential(answer.status)),
+            401..=403 => Err(self.refused_credential(answer.head.status)),
             400..=599 => self.error_answer(answer).await,
             status => Err(self.no_answer(&malformed(format!("status {status}")))),
         }
@@ -103,7 +100,7 @@ impl Attempt<'_> {
     }
 
     async fn whole(&self, mut answer: Answer) -> Result<Reply, NoAnswer> {
-        if answer.fields.contains_key(header::CONTENT_ENCODING) {
+        if answer.head.is_encoded {
             return Err(
                 self.no_answer(&malformed("it is compressed, though nobody asked for that"))
             );
@@ -114,8 +111,8 @@ impl Attempt<'_> {
         let usage =
             openai::read_answer(&body).map_err(|fault| self.no_answer(&malformed(fault)))?;
         Ok(Reply::Whole(Whole {
-            status: answer.status,
-            fields: passed_back(&answer),
+            status: answer.head.status,
+            fields: passed_back(&answer.head),
             body,
             usage,
         }))
@@ -126,23 +123,26 @@ impl Attempt<'_> {
         let reading = answer.body.whole(ERROR_ANSWER_MAX.min(self.max_answer));
         let body = limited(self.deadline, Phase::Total, reading).await;
         let body = body.map_err(|failure| {
-            let detail = format!("status {}: {}", answer.status, failure.detail);
+            let detail = format!("status {}: {}", answer.head.status, failure.detail);
             self.no_answer(&Failure { detail, ..failure })
         })?;
         Ok(Reply::Whole(Whole {
-            status: answer.status,
-            fields: passed_back(&answer),
+            status: answer.head.status,
+            fields: passed_back(&answer.head),
             body,
             usage: None,
         }))
     }
 
     async fn stream(&self, answer: Answer, due: Instant, phase: Phase) -> Result<Reply, NoAnswer> {
-        if answer.media_type() != "text/event-stream" {
-            let detail = format!("a stream was asked for, `{}` came", answer.media_type());
+        if answer.head.media_type() != "text/event-stream" {
+            let detail = format!(
+                "a stream was asked for, `{}` came",
+                answer.head.media_type()
+            );
             return Err(self.no_answer(&malformed(detail)));
         }
-        let fields = passed_back(&answer);
+        let fields = passed_back(&answer.head);
         let mut stream = Stream::new(answer.body, fields, self);
         match limited(due, phase, stream.first()).await {
             Ok(()) => Ok(Reply::Stream(Box::new(stream))),
@@ -182,16 +182,19 @@ pub fn to_error(provider: &str, failure: &Failure) -> Error {
 }
 
 /// What the caller gets of the provider's fields: never its account, cookies or rate limits.
-fn passed_back(answer: &Answer) -> Vec<(HeaderName, HeaderValue)> {
-    let kept = [header::CONTENT_TYPE, header::RETRY_AFTER].into_iter();
-    let mut fields: Vec<_> = kept
-        .filter_map(|name| Some((name.clone(), answer.fields.get(name)?.clone())))
-        .collect();
-    let id = REQUEST_ID_FIELDS
-        .iter()
-        .find_map(|name| answer.fields.get(*name));
-    fields.extend(id.map(|id| (HeaderName::from_static("x-upstream-request-id"), id.clone())));
-    fields
+fn passed_back(head: &Head) -> Vec<(HeaderName, HeaderValue)> {
+    let fields = [
+        (header::CONTENT_TYPE, &head.content_type),
+        (header::RETRY_AFTER, &head.retry_after),
+        (
+            HeaderName::from_static("x-upstream-request-id"),
+            &head.request_id,
+        ),
+    ];
+    let given = fields
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value.clone()?)));
+    given.collect()
 }
 
 pub(super) fn malformed(detail: impl std::fmt::Display) -> Failure {

@@ -1,5 +1,9 @@
 //! The caller's side of an exchange: reads the request, writes the answer, notices who leaves.
 
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -284,13 +288,13 @@ impl<'a> Caller<'a> {
     }
 }
 
-/// An id for a request that brought none.
+/// An id for a request that brought none: unique, and not to be guessed from another process's. No secret depends on it.
 pub fn new_request_id() -> String {
-    use ring::rand::{SecureRandom, SystemRandom};
-    let mut random = [0_u8; 16];
-    // If the system has no randomness left, an id is the least of the worries.
-    let _ = SystemRandom::new().fill(&mut random);
-    format!("req_{:032x}", u128::from_be_bytes(random))
+    static PROCESS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let halves = [PROCESS.hash_one(number), PROCESS.hash_one(!number)];
+    format!("req_{:016x}{:016x}", halves[0], halves[1])
 }
 
 fn has_content_length(raw: &[u8]) -> bool {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use pingora_core::protocols::http::v1::client::HttpSession as Http1;
 use pingora_core::protocols::http::v2::client::Http2Session as Http2;
 use tokio::time::{Instant, sleep_until};
@@ -14,12 +14,47 @@ use super::upstream::Upstream;
 
 /// A provider's answer whose head has arrived.
 pub struct Answer {
-    /// The HTTP status.
-    pub status: StatusCode,
-    /// The provider's header fields.
-    pub fields: HeaderMap,
+    /// What of the head is of use.
+    pub head: Head,
     /// The rest.
     pub body: Body,
+}
+
+/// What of an answer's head is of use.
+pub struct Head {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// The media type, with parameters.
+    pub content_type: Option<HeaderValue>,
+    /// When to try again.
+    pub retry_after: Option<HeaderValue>,
+    /// The provider's own id of the request.
+    pub request_id: Option<HeaderValue>,
+    /// Whether the body is compressed, though nobody asked for that.
+    pub is_encoded: bool,
+}
+
+/// A provider's own request id, under the names that providers use.
+const REQUEST_ID_FIELDS: [&str; 3] = ["x-request-id", "apim-request-id", "request-id"];
+
+impl Head {
+    pub(super) fn read(status: StatusCode, fields: &HeaderMap) -> Self {
+        let mut ids = REQUEST_ID_FIELDS.iter();
+        Self {
+            status,
+            content_type: fields.get(header::CONTENT_TYPE).cloned(),
+            retry_after: fields.get(header::RETRY_AFTER).cloned(),
+            request_id: ids.find_map(|name| fields.get(*name)).cloned(),
+            is_encoded: fields.contains_key(header::CONTENT_ENCODING),
+        }
+    }
+
+    /// The media type, without parameters.
+    pub fn media_type(&self) -> &str {
+        let value = self.content_type.as_ref();
+        let text = value.and_then(|value| value.to_str().ok()).unwrap_or("");
+        text.split(';').next().unwrap_or("").trim()
+    }
 }
 
 /// A body that is still coming. Dropped early, it ends the call: the connection closes, or its stream is reset.
@@ -120,14 +155,5 @@ impl Play {
             }
         }
         std::future::pending().await
-    }
-}
-
-impl Answer {
-    /// The media type, without its parameters.
-    pub fn media_type(&self) -> &str {
-        let value = self.fields.get(header::CONTENT_TYPE);
-        let text = value.and_then(|value| value.to_str().ok()).unwrap_or("");
-        text.split(';').next().unwrap_or("").trim()
     }
 }

@@ -12,7 +12,7 @@ mod section;
 pub mod simulated;
 mod upstream;
 
-pub use answer::{Answer, Body};
+pub use answer::{Answer, Body, Head};
 pub use dial::{Destination, Dialer, crypto};
 pub use failure::{Failure, FailureKind, Phase};
 pub use section::{HealthSection, ProviderSection, RetrySection, TimeoutSection, Timeouts};
@@ -460,9 +460,9 @@ fn simulate(simulation: &Simulation, sequence: &AtomicU64, call: &Call<'_>) -> A
             fields.insert(HeaderName::from_static(name), value);
         }
     }
+    let status = StatusCode::from_u16(script.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     Answer {
-        status: StatusCode::from_u16(script.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
-        fields,
+        head: Head::read(status, &fields),
         body: Body::Simulated(Play::new(script.steps)),
     }
 }

@@ -18,7 +18,7 @@ use pingora_core::protocols::http::v2::client::Http2Session as Http2;
 use pingora_http::RequestHeader;
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 
-use super::answer::{Answer, Body};
+use super::answer::{Answer, Body, Head};
 use super::dial::{Destination, Dialer};
 use super::failure::{Failure, FailureKind};
 
@@ -101,6 +101,16 @@ impl Upstream {
                 done => return done.map_err(|broken| broken.failure),
             }
         }
+        // The usual way ends above. What is rare is kept out of every request's future, which it would swell tenfold.
+        Box::pin(self.post_elsewhere(dialer, post)).await
+    }
+
+    /// Sends a request over a shared connection, or a new one.
+    async fn post_elsewhere(
+        self: &Arc<Self>,
+        dialer: &Dialer,
+        post: &Post<'_>,
+    ) -> Result<Answer, Failure> {
         if let Some(session) = self.share().await {
             match self.http2(session, post).await {
                 Err(broken) if broken.is_untouched => {}
@@ -158,12 +168,9 @@ impl Upstream {
                 return Err(Broken { failure, ..broken });
             }
         }
-        let head = session.resp_header();
-        let (status, fields) =
-            head.map_or_else(Default::default, |head| (head.status, head.headers.clone()));
+        let head = session.resp_header().ok_or_else(no_head)?;
         Ok(Answer {
-            status,
-            fields,
+            head: Head::read(head.status, &head.headers),
             body: Body::Http1(Some((Box::new(session), self.clone()))),
         })
     }
@@ -219,14 +226,19 @@ impl Upstream {
         }
         session.finish_request_body().map_err(lost)?;
         session.read_response_header().await.map_err(lost)?;
-        let (status, fields) = session
-            .response_header()
-            .map_or_else(Default::default, |head| (head.status, head.headers.clone()));
+        let head = session.response_header().ok_or_else(no_head)?;
         Ok(Answer {
-            status,
-            fields,
+            head: Head::read(head.status, &head.headers),
             body: Body::Http2(Box::new(session)),
         })
+    }
+}
+
+/// The library said that it had read a head, and has none.
+fn no_head() -> Broken {
+    Broken {
+        failure: Failure::new(FailureKind::Malformed, "no head"),
+        is_untouched: false,
     }
 }
 
