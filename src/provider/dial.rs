@@ -15,8 +15,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::failure::{Failure, FailureKind, Phase};
+use super::names::Resolver;
 use super::proxy::Proxy;
-use super::resolve::Resolver;
 
 /// How long one address of several gets before the next is tried.
 const ADDRESS_PATIENCE: Duration = Duration::from_secs(2);

@@ -6,9 +6,10 @@ mod answer;
 mod dial;
 mod failure;
 mod known;
+mod names;
 mod proxy;
-mod resolve;
 mod section;
+mod settings;
 pub mod simulated;
 mod upstream;
 
@@ -16,19 +17,20 @@ pub use answer::{Answer, Body, Head};
 pub use dial::{Destination, Dialer, crypto};
 pub use failure::{Failure, FailureKind, Phase};
 pub use section::{HealthSection, ProviderSection, RetrySection, TimeoutSection, Timeouts};
+pub use settings::check_retry_and_health;
 
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
-use crate::config::{Document, ScalarOr};
+use crate::config::Document;
 use crate::dialect::Endpoint;
 use answer::Play;
-use proxy::Proxy;
 use section::DialectName;
+use settings::{base, check_unbuilt, fields, simulation};
 use simulated::Simulation;
 use upstream::{Post, Upstream};
 
@@ -221,226 +223,6 @@ const PATH_SEGMENT: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANU
     .remove(b'_')
     .remove(b'~');
 
-/// A base URL's destination, its `host` field, and its path without the last slash.
-fn base(url: &str) -> Result<(Destination, String, String), String> {
-    let uri: Uri = url.parse().map_err(|_| "is not a URL".to_owned())?;
-    let tls = match uri.scheme_str() {
-        Some("https") => true,
-        Some("http") => false,
-        _ => return Err("must begin with https:// or http://".to_owned()),
-    };
-    let authority = uri.authority().ok_or("has no host")?;
-    if authority.as_str().contains('@') {
-        return Err("must not hold a user or a password".to_owned());
-    }
-    if uri.query().is_some() {
-        return Err("must not have a query".to_owned());
-    }
-    let host = authority.host().trim_matches(['[', ']']).to_owned();
-    if host.is_empty() {
-        return Err("has no host".to_owned());
-    }
-    let proxy = match tls {
-        true => Proxy::for_host(&host, |name| std::env::var(name).ok()),
-        false => Ok(None),
-    };
-    let destination = Destination {
-        host,
-        port: authority.port_u16().unwrap_or(if tls { 443 } else { 80 }),
-        tls,
-        proxy: proxy.map_err(|error| format!("cannot be reached: {error}"))?,
-    };
-    let path = uri.path().trim_end_matches('/').to_owned();
-    Ok((destination, authority.to_string(), path))
-}
-
-/// The fields of every call to this provider.
-fn fields(
-    name: &str,
-    section: &ProviderSection,
-    document: &mut Document,
-) -> Option<Vec<(HeaderName, HeaderValue)>> {
-    let agent = concat!("tollgate/", env!("CARGO_PKG_VERSION"));
-    let mut fields = vec![
-        (
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/json"),
-        ),
-        (header::USER_AGENT, HeaderValue::from_static(agent)),
-    ];
-    if let Some(key) = &section.api_key {
-        let (field, text) = match section.azure {
-            Some(_) => (HeaderName::from_static("api-key"), key.expose().to_owned()),
-            None => (header::AUTHORIZATION, format!("Bearer {}", key.expose())),
-        };
-        let Ok(mut value) = HeaderValue::from_str(&text) else {
-            let path = ["providers", name, "api_key"];
-            document.error(&path, "`api_key` holds a character that no HTTP header may");
-            return None;
-        };
-        value.set_sensitive(true);
-        fields.push((field, value));
-    }
-    let reserved = [
-        header::HOST,
-        header::CONTENT_LENGTH,
-        header::TRANSFER_ENCODING,
-        header::CONNECTION,
-    ];
-    for (field, value) in &section.headers {
-        let path = ["providers", name, "headers", field];
-        match (HeaderName::try_from(field), HeaderValue::from_str(value)) {
-            (Ok(field), Ok(_)) if reserved.contains(&field) => {
-                document.error_at_key(&path, format!("`{field}` is the gateway's own to set"));
-            }
-            (Ok(field), Ok(value)) => {
-                fields.retain(|(ours, _)| *ours != field);
-                fields.push((field, value));
-            }
-            (Err(_), _) => {
-                document.error_at_key(&path, format!("`{field}` is no name of an HTTP header"));
-            }
-            (_, Err(_)) => {
-                document.error(&path, "the value holds a character that no HTTP header may");
-            }
-        }
-    }
-    Some(fields)
-}
-
-fn check_unbuilt(name: &str, section: &ProviderSection, document: &mut Document) {
-    let word = match section.dialect {
-        DialectName::OpenAi | DialectName::Simulated => None,
-        DialectName::Anthropic => Some("anthropic"),
-        DialectName::Gemini => Some("gemini"),
-        DialectName::Bedrock => Some("bedrock"),
-        DialectName::Cohere => Some("cohere"),
-    };
-    if let Some(word) = word {
-        document
-            .error(
-                &["providers", name, "dialect"],
-                format!("the dialect `{word}` is not built yet"),
-            )
-            .help("openai and simulated are");
-    }
-    check_retry_and_health(
-        &["providers", name],
-        section.retry.as_ref(),
-        section.health.as_ref(),
-        document,
-    );
-    let is_simulated = section.dialect == DialectName::Simulated;
-    let misplaced: [(&str, bool, &str); 6] = [
-        (
-            "base_url",
-            is_simulated && section.base_url.is_some(),
-            "simulated",
-        ),
-        (
-            "api_key",
-            is_simulated && section.api_key.is_some(),
-            "simulated",
-        ),
-        (
-            "azure",
-            is_simulated && section.azure.is_some(),
-            "simulated",
-        ),
-        (
-            "first_token",
-            !is_simulated && section.first_token.is_some(),
-            "openai",
-        ),
-        (
-            "tokens_per_second",
-            !is_simulated && section.tokens_per_second.is_some(),
-            "openai",
-        ),
-        (
-            "faults",
-            !is_simulated && section.faults.is_some(),
-            "openai",
-        ),
-    ];
-    for (field, is_misplaced, dialect) in misplaced {
-        if is_misplaced {
-            document
-                .error_at_key(
-                    &["providers", name, field],
-                    format!("`{field}` means nothing to the dialect `{dialect}`"),
-                )
-                .help(format!("remove it, or mend `providers.{name}.dialect`"));
-        }
-    }
-}
-
-/// Repeats and circuits are not built: what asks for them is an error, what asks for none is fine.
-pub fn check_retry_and_health(
-    path: &[&str],
-    retry: Option<&RetrySection>,
-    health: Option<&HealthSection>,
-    document: &mut Document,
-) {
-    if retry.is_some_and(|retry| retry.attempts.is_some_and(|attempts| attempts != 1)) {
-        document
-            .error(
-                &[path, &["retry", "attempts"]].concat(),
-                "repeats are not built yet",
-            )
-            .help("1, no repeat, is what happens");
-    }
-    if let Some(ScalarOr::Collection(_)) = health {
-        document
-            .error(&[path, &["health"]].concat(), "circuits are not built yet")
-            .help("`off` is what happens");
-    }
-}
-
-fn simulation(name: &str, section: &ProviderSection, document: &mut Document) -> Simulation {
-    let faults = section.faults.unwrap_or_default();
-    let shares = [
-        (&["error", "rate"][..], faults.error.rate),
-        (&["stall"][..], faults.stall),
-        (&["cut"][..], faults.cut),
-    ];
-    for (field, share) in shares {
-        if !(0.0..=1.0).contains(&share) {
-            let path = [&["providers", name, "faults"], field].concat();
-            document.error(&path, "a share is between 0 and 1");
-        }
-    }
-    if shares.iter().map(|(_, share)| share).sum::<f64>() > 1.0 {
-        document.error(
-            &["providers", name, "faults"],
-            "the shares add up to more than 1",
-        );
-    }
-    if !(400..600).contains(&faults.error.status) {
-        let path = ["providers", name, "faults", "error", "status"];
-        document.error(&path, "the status of an error is between 400 and 599");
-    }
-    let pace = section.tokens_per_second.unwrap_or(0.0);
-    if !(pace == 0.0 || (0.01..=1e6).contains(&pace)) {
-        let path = ["providers", name, "tokens_per_second"];
-        document.error(&path, "the pace is between 0.01 and 1000000, or 0 for none");
-    }
-    Simulation {
-        first_token: section
-            .first_token
-            .map_or_else(Default::default, |said| said.0),
-        tokens_per_second: pace,
-        faults: simulated::Faults {
-            error: simulated::ErrorFault {
-                rate: faults.error.rate,
-                status: faults.error.status,
-            },
-            stall: faults.stall,
-            cut: faults.cut,
-        },
-    }
-}
-
 fn simulate(simulation: &Simulation, sequence: &AtomicU64, call: &Call<'_>) -> Answer {
     let endpoint = match call.endpoint {
         Endpoint::Completions => simulated::Endpoint::Completions,
@@ -464,36 +246,5 @@ fn simulate(simulation: &Simulation, sequence: &AtomicU64, call: &Call<'_>) -> A
     Answer {
         head: Head::read(status, &fields),
         body: Body::Simulated(Play::new(script.steps)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_base_url_is_taken_apart() {
-        let (to, authority, path) = base("http://[::1]:8000/openai/v1/").unwrap();
-        assert_eq!((to.host.as_str(), to.port, to.tls), ("::1", 8000, false));
-        assert_eq!(
-            (authority.as_str(), path.as_str()),
-            ("[::1]:8000", "/openai/v1")
-        );
-        let (to, _, path) = base("https://api.openai.com").unwrap();
-        assert_eq!((to.port, to.tls, path.as_str()), (443, true, ""));
-    }
-
-    #[test]
-    fn a_base_url_that_cannot_work_is_refused() {
-        for url in [
-            "api.openai.com",
-            "ftp://x/v1",
-            "https://u:p@x/v1",
-            "https://x/v1?a=b",
-            "",
-            "https://",
-        ] {
-            assert!(base(url).is_err(), "{url}");
-        }
     }
 }
