@@ -136,7 +136,7 @@ impl Document {
         &self.files
     }
 
-    /// The text of the file as it stands, its literal secrets hidden.
+    /// The text of the file as it stands, its literal secrets hidden; still YAML.
     pub fn shown(&self) -> String {
         let masks = self.masks();
         let mut shown = String::with_capacity(self.text.len());
@@ -144,7 +144,7 @@ impl Document {
         for (index, c) in self.text.chars().enumerate() {
             let masked = masks.hides(index);
             match (masked, within_mask) {
-                (true, false) => shown.push_str("***"),
+                (true, false) => shown.push_str("\"***\""),
                 (true, true) => {}
                 (false, _) => shown.push(c),
             }

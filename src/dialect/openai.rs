@@ -10,7 +10,6 @@ pub use stream::{Seen, Watch};
 use std::ops::Range;
 
 use bytes::Bytes;
-use serde::Deserialize;
 use serde_json::json;
 
 use super::scan::{self, Fault, Object};
@@ -167,18 +166,13 @@ pub fn read_answer(body: &[u8]) -> Result<Option<Usage>, Fault> {
     Ok(object.value("usage").and_then(usage))
 }
 
-/// `usage` as OpenAI writes it; its compatible providers do, too.
+/// `usage` as OpenAI writes it; its compatible providers do, too. Embeddings have no completion.
 fn usage(raw: &[u8]) -> Option<Usage> {
-    #[derive(Deserialize)]
-    struct Wire {
-        prompt_tokens: u64,
-        #[serde(default)] // embeddings have none
-        completion_tokens: Option<u64>,
-    }
-    let wire: Wire = serde_json::from_slice(raw).ok()?;
+    let usage = scan::object(raw).ok()?;
+    let tokens = |name| std::str::from_utf8(usage.value(name)?).ok()?.parse().ok();
     Some(Usage {
-        input_tokens: wire.prompt_tokens,
-        output_tokens: wire.completion_tokens.unwrap_or(0),
+        input_tokens: tokens("prompt_tokens")?,
+        output_tokens: tokens("completion_tokens").unwrap_or(0),
     })
 }
 

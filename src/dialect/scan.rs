@@ -7,8 +7,6 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use memchr::memchr2;
-
 /// The deepest nesting that is accepted, counting the outermost object as one.
 pub const DEPTH_MAX: usize = 128;
 
@@ -41,10 +39,8 @@ pub struct Object<'a> {
 impl<'a> Object<'a> {
     /// Where the value of `name` stands in the body.
     pub fn place(&self, name: &str) -> Option<Range<usize>> {
-        let member = self
-            .members
-            .iter()
-            .find(|member| member.name(self.body) == name)?;
+        let mut members = self.members.iter();
+        let member = members.find(|member| member.is(name, self.body))?;
         Some(member.value.clone())
     }
 
@@ -100,15 +96,24 @@ pub enum Fault {
 struct Member {
     /// The name between its quotes, as it stands in the body.
     name: Range<usize>,
+    /// Whether the name holds an escape.
+    is_escaped: bool,
     value: Range<usize>,
 }
 
 impl Member {
-    /// The name with its escapes resolved, so that `"mod\u0065l"` is no way around a check.
+    /// Whether it has this name, also when it is written with escapes: `"mod\u0065l"` is no way around a check.
+    fn is(&self, name: &str, body: &[u8]) -> bool {
+        match self.is_escaped {
+            false => body[self.name.clone()] == *name.as_bytes(),
+            true => self.name(body) == name,
+        }
+    }
+
+    /// The name with its escapes resolved.
     fn name<'a>(&self, body: &'a [u8]) -> Cow<'a, str> {
-        let raw = &body[self.name.clone()];
-        let text = std::str::from_utf8(raw).unwrap_or_default();
-        if !raw.contains(&b'\\') {
+        let text = std::str::from_utf8(&body[self.name.clone()]).unwrap_or_default();
+        if !self.is_escaped {
             return Cow::Borrowed(text);
         }
         let decoded = serde_json::from_str(&format!("\"{text}\""));
@@ -116,7 +121,20 @@ impl Member {
     }
 }
 
+/// More members than this are sorted to find two of one name.
+const PAIRS_MAX: usize = 24;
+
 fn first_repeated(body: &[u8], members: &[Member]) -> Option<String> {
+    let is_plain = members.iter().all(|member| !member.is_escaped);
+    if is_plain && members.len() <= PAIRS_MAX {
+        let bytes = |member: &Member| &body[member.name.clone()];
+        let mut firsts = members.iter().enumerate();
+        let (_, repeated) = firsts.find(|(at, member)| {
+            let others = &members[at + 1..];
+            others.iter().any(|other| bytes(other) == bytes(member))
+        })?;
+        return Some(repeated.name(body).into_owned());
+    }
     let mut names: Vec<_> = members.iter().map(|member| member.name(body)).collect();
     names.sort_unstable();
     let pair = names.windows(2).find(|pair| pair[0] == pair[1])?;
@@ -146,6 +164,7 @@ impl Scanner<'_> {
             let start = self.at;
             self.value()?;
             members.push(Member {
+                is_escaped: self.bytes[name.clone()].contains(&b'\\'),
                 name,
                 value: start..self.at,
             });
@@ -240,20 +259,19 @@ impl Scanner<'_> {
     fn string(&mut self, expected: &'static str) -> Result<(), Fault> {
         self.expect(b'"', expected)?;
         loop {
-            let rest = &self.bytes[self.at..];
-            let Some(length) = memchr2(b'"', b'\\', rest) else {
-                self.at = self.bytes.len();
-                return self.fault("expected a closing quote");
-            };
-            if let Some(control) = rest[..length].iter().position(|byte| *byte < 0x20) {
-                self.at += control;
-                return self.fault("a control character must be escaped");
+            self.at += plain_length(&self.bytes[self.at..]);
+            match self.peek() {
+                Some(b'"') => {
+                    self.at += 1;
+                    return Ok(());
+                }
+                Some(b'\\') => {
+                    self.at += 1;
+                    self.escape()?;
+                }
+                Some(_) => return self.fault("a control character must be escaped"),
+                None => return self.fault("expected a closing quote"),
             }
-            self.at += length + 1;
-            if rest[length] == b'"' {
-                return Ok(());
-            }
-            self.escape()?;
         }
     }
 
@@ -339,6 +357,31 @@ impl Scanner<'_> {
             expected,
         })
     }
+}
+
+/// How many bytes stand before the first quote, backslash or control character.
+fn plain_length(bytes: &[u8]) -> usize {
+    // Eight bytes at a time: a byte's highest bit is set in `special` if the byte is one of them, and the lowest such
+    // bit is exact (a borrow only spills upward).
+    const ONES: u64 = u64::MAX / 255;
+    const HIGHS: u64 = ONES << 7;
+    let below = |word: u64, bound: u8| word.wrapping_sub(ONES * u64::from(bound)) & !word & HIGHS;
+    let equal = |word: u64, byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
+    let mut chunks = bytes.chunks_exact(8);
+    let mut length = 0;
+    for chunk in chunks.by_ref() {
+        let mut word = [0; 8];
+        word.copy_from_slice(chunk);
+        let word = u64::from_le_bytes(word);
+        let special = below(word, 0x20) | equal(word, b'"') | equal(word, b'\\');
+        if special != 0 {
+            return length + special.trailing_zeros() as usize / 8;
+        }
+        length += 8;
+    }
+    let is_special = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
+    let rest = chunks.remainder();
+    length + rest.iter().position(is_special).unwrap_or(rest.len())
 }
 
 fn closing(is_object: bool) -> u8 {
@@ -446,6 +489,21 @@ mod tests {
             object(b"{\"a\":\"\xff\"}").unwrap_err(),
             Fault::Utf8 { at: 6 }
         );
+    }
+
+    #[test]
+    fn a_plain_stretch_ends_at_the_first_special_byte() {
+        let filler = "aé~\u{7f}€ß 0\u{20}xyzÿ".repeat(3);
+        for special in 0..=u8::MAX {
+            let is_special = special < 0x20 || special == b'"' || special == b'\\';
+            for length in 0..filler.len() {
+                let mut bytes = filler.as_bytes()[..length].to_vec();
+                bytes.push(special);
+                bytes.extend_from_slice(b"tail\"");
+                let expected = if is_special { length } else { length + 5 };
+                assert_eq!(plain_length(&bytes), expected, "{special} at {length}");
+            }
+        }
     }
 
     #[test]

@@ -3,9 +3,11 @@
 //! An answer is let through only when it is known to be one: a whole answer when all of it has come, a stream when its
 //! first frame has. Until then a failure is still a plain status for the caller, and could be tried elsewhere.
 
+use std::pin::pin;
+use std::time::Instant;
+
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, header};
-use tokio::time::{Instant, timeout_at};
 
 use super::stream::Stream;
 use crate::dialect::openai::{self, Request};
@@ -65,8 +67,17 @@ pub struct NoAnswer {
 }
 
 impl Attempt<'_> {
-    /// Calls the target.
+    /// Calls the target, within the time that there is for a first answer.
     pub async fn run(&self) -> Result<Reply, NoAnswer> {
+        let (due, phase) = self.first_limit();
+        // Pinned here, it is not moved: it is the larger part of a request's future.
+        match timeout_at(due, pin!(self.exchange())).await {
+            Some(done) => done,
+            None => Err(self.no_answer(&Failure::timeout(phase))),
+        }
+    }
+
+    async fn exchange(&self) -> Result<Reply, NoAnswer> {
         let provider = &self.target.provider;
         let body = self
             .request
@@ -78,11 +89,10 @@ impl Attempt<'_> {
             body: &body,
             connect: self.timeouts.connect,
         };
-        let (due, phase) = self.first_limit();
-        let answer = limited(due, phase, provider.call(&call)).await;
+        let answer = provider.call(&call).await;
         let answer = answer.map_err(|failure| self.no_answer(&failure))?;
         match answer.head.status.as_u16() {
-            200..=299 if self.request.stream => self.stream(answer, due, phase).await,
+            200..=299 if self.request.stream => self.stream(answer).await,
             200..=299 => self.whole(answer).await,
             401..=403 => Err(self.refused_credential(answer.head.status)),
             400..=599 => self.error_answer(answer).await,
@@ -105,8 +115,7 @@ impl Attempt<'_> {
                 self.no_answer(&malformed("it is compressed, though nobody asked for that"))
             );
         }
-        let reading = answer.body.whole(self.max_answer);
-        let body = limited(self.deadline, Phase::Total, reading).await;
+        let body = answer.body.whole(self.max_answer).await;
         let body = body.map_err(|failure| self.no_answer(&failure))?;
         let usage =
             openai::read_answer(&body).map_err(|fault| self.no_answer(&malformed(fault)))?;
@@ -120,8 +129,8 @@ impl Attempt<'_> {
 
     /// The provider's own word on the request: passed on as it came, if it is all there.
     async fn error_answer(&self, mut answer: Answer) -> Result<Reply, NoAnswer> {
-        let reading = answer.body.whole(ERROR_ANSWER_MAX.min(self.max_answer));
-        let body = limited(self.deadline, Phase::Total, reading).await;
+        let limit = ERROR_ANSWER_MAX.min(self.max_answer);
+        let body = answer.body.whole(limit).await;
         let body = body.map_err(|failure| {
             let detail = format!("status {}: {}", answer.head.status, failure.detail);
             self.no_answer(&Failure { detail, ..failure })
@@ -134,17 +143,15 @@ impl Attempt<'_> {
         }))
     }
 
-    async fn stream(&self, answer: Answer, due: Instant, phase: Phase) -> Result<Reply, NoAnswer> {
-        if answer.head.media_type() != "text/event-stream" {
-            let detail = format!(
-                "a stream was asked for, `{}` came",
-                answer.head.media_type()
-            );
+    async fn stream(&self, answer: Answer) -> Result<Reply, NoAnswer> {
+        let media_type = answer.head.media_type();
+        if media_type != "text/event-stream" {
+            let detail = format!("a stream was asked for, `{media_type}` came");
             return Err(self.no_answer(&malformed(detail)));
         }
         let fields = passed_back(&answer.head);
         let mut stream = Stream::new(answer.body, fields, self);
-        match limited(due, phase, stream.first()).await {
+        match stream.first().await {
             Ok(()) => Ok(Reply::Stream(Box::new(stream))),
             Err(failure) => Err(self.no_answer(&failure)),
         }
@@ -201,14 +208,8 @@ pub(super) fn malformed(detail: impl std::fmt::Display) -> Failure {
     Failure::new(FailureKind::Malformed, detail)
 }
 
-/// Work that must be done when `due`.
-pub(super) async fn limited<T>(
-    due: Instant,
-    phase: Phase,
-    work: impl Future<Output = Result<T, Failure>>,
-) -> Result<T, Failure> {
-    match timeout_at(due, work).await {
-        Ok(done) => done,
-        Err(_) => Err(Failure::timeout(phase)),
-    }
+/// Work that must be done when `due`; None if it is not. The clock is coarse (10 ms), and only work that waits pays for it.
+pub(super) async fn timeout_at<T>(due: Instant, work: impl Future<Output = T>) -> Option<T> {
+    let left = due.saturating_duration_since(Instant::now());
+    pingora_timeout::timeout(left, work).await.ok()
 }

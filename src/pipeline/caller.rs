@@ -23,7 +23,7 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 const LINGER: Duration = Duration::from_secs(2);
 
 /// The largest head, in bytes.
-const HEAD_MAX: usize = 64 * 1024;
+pub const HEAD_MAX: usize = 64 * 1024;
 
 /// The most fields of a head.
 const FIELDS_MAX: usize = 100;
@@ -85,8 +85,7 @@ impl<'a> Caller<'a> {
             .map(|session| session.get_headers_raw_bytes());
         let size = raw.as_ref().map_or(0, Bytes::len);
         if fields > FIELDS_MAX || size > HEAD_MAX {
-            let message = format!("the head has more than {FIELDS_MAX} fields or {HEAD_MAX} bytes");
-            return Err(Error::new(Kind::HeadersTooLarge, message));
+            return Err(large_head());
         }
         // pingora drops content-length when both are there, so only the raw head tells.
         if self.head().headers.contains_key(header::TRANSFER_ENCODING)
@@ -107,7 +106,7 @@ impl<'a> Caller<'a> {
             return Err(Unreadable::Gone);
         }
         let reading = self.read_body(limit);
-        let Ok(read) = tokio::time::timeout(server.body_timeout.0, reading).await else {
+        let Ok(read) = pingora_timeout::timeout(server.body_timeout.0, reading).await else {
             self.close_after();
             let message = "the body took longer to arrive than `server.body_timeout`";
             return Err(Error::new(Kind::RequestTimeout, message).into());
@@ -286,6 +285,12 @@ impl<'a> Caller<'a> {
         let _ = head.insert_header("x-request-id", self.request_id.as_str());
         Ok(Box::new(head))
     }
+}
+
+/// The head is over a limit.
+pub fn large_head() -> Error {
+    let message = format!("the head has more than {FIELDS_MAX} fields or {HEAD_MAX} bytes");
+    Error::new(Kind::HeadersTooLarge, message)
 }
 
 /// An id for a request that brought none: unique, and not to be guessed from another process's. No secret depends on it.

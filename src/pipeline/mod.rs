@@ -10,16 +10,15 @@ mod record;
 mod stream;
 mod surface;
 
-pub use caller::new_request_id;
+pub use caller::{HEAD_MAX, large_head, new_request_id};
 pub use gateway::{Drain, Gateway, Stage};
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use pingora_core::protocols::http::ServerSession;
-use tokio::time::Instant;
 
 use crate::access::{Key, NotIdentified};
 use crate::config::nearest;
@@ -345,7 +344,6 @@ async fn end_with_error(
         return Err(End::Refused(Box::new(Refusal { error, detail })));
     }
     record.failed(200, &error, detail);
-    caller.close_after();
     caller.send(openai::error_event(&error)).await?;
     Ok(caller.end_stream().await?)
 }

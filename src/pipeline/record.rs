@@ -125,9 +125,12 @@ impl Drop for Record<'_> {
         let metrics = &self.gateway.metrics;
         metrics.in_flight.dec();
         match (&self.key, &self.model) {
-            (Some(key), Some((_, model))) => {
-                let series = self.snapshot.series(&key.team, model, metrics);
-                metrics.request(series, status, took.as_secs_f64());
+            (Some(key), Some((asked, model))) => {
+                let target = self.target.as_deref().unwrap_or_default();
+                let is_success = status == 200;
+                let series =
+                    (self.snapshot).series(&key.team, model, asked, target, is_success, metrics);
+                metrics.request(&series, status, took.as_secs_f64());
             }
             (key, _) => metrics.refused(key.as_ref().map_or("", |key| &key.team.name), status),
         }

@@ -3,13 +3,12 @@
 //! Frames leave with the bytes that they came in, as soon as they are whole. A stream ends in exactly one of three ways:
 //! the dialect's own ending, the provider's error event, or a failure that becomes an error event of ours.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderName, HeaderValue};
-use tokio::time::Instant;
 
-use super::attempt::{Attempt, limited, malformed};
+use super::attempt::{Attempt, malformed, timeout_at};
 use crate::dialect::openai::{Seen, Watch};
 use crate::dialect::{Usage, sse};
 use crate::provider::{Body, Failure, FailureKind, Phase};
@@ -108,7 +107,8 @@ impl Stream {
                 true => (self.due, Phase::BetweenTokens),
                 false => (self.deadline, Phase::Total),
             };
-            frames = limited(due, phase, self.read()).await?;
+            let read = timeout_at(due, self.read()).await;
+            frames = read.unwrap_or_else(|| Err(Failure::timeout(phase)))?;
         }
         Ok(Piece {
             frames,
@@ -119,7 +119,7 @@ impl Stream {
     /// Reads on for a moment behind the end, so that the connection can be used again.
     pub async fn finish(mut self) {
         let rest = async { while let Ok(Some(_)) = self.body.chunk().await {} };
-        let _ = tokio::time::timeout(TAIL, rest).await;
+        let _ = pingora_timeout::timeout(TAIL, rest).await;
     }
 
     /// Reads once, and returns what of it is for the caller.

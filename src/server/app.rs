@@ -21,8 +21,12 @@ use pingora_core::server::ShutdownWatch;
 use pingora_http::ResponseHeader;
 use tokio::sync::Semaphore;
 
+use super::metered::Metered;
 use crate::dialect::{Error, Kind, openai};
-use crate::pipeline::{Gateway, Stage};
+use crate::pipeline::{Gateway, HEAD_MAX, Stage, large_head};
+
+/// How much is read for a head: a connection is read in blocks, so a body's beginning may be among it.
+const HEAD_READ_MAX: usize = HEAD_MAX + 16 * 1024;
 
 /// Answers one request whose head has been read.
 #[async_trait]
@@ -43,42 +47,74 @@ impl Handler for Data {
 
 /// Lets connections in, up to a number.
 pub struct Door<H> {
+    /// For connections in HTTP/1, and in HTTP/2 over TLS.
     app: Arc<App<H>>,
-    places: Arc<Semaphore>,
+    /// For connections that begin with HTTP/2's preface, in clear.
+    h2c: Arc<App<H>>,
+    places: Semaphore,
 }
 
 /// Serves the requests of a connection.
 pub struct App<H> {
     gateway: Arc<Gateway>,
-    handler: H,
+    handler: Arc<H>,
     options: HttpServerOptions,
 }
 
 /// Marks a connection that has carried a request before.
 struct Reused;
 
+/// The beginning of HTTP/2's preface (RFC 9113, section 3.4). Every request of HTTP/1 is longer, and begins otherwise.
+const PREFACE: &[u8; 4] = b"PRI ";
+
 impl<H: Handler> Door<H> {
     /// At most `places` connections at a time.
     pub fn new(gateway: Arc<Gateway>, handler: H, places: usize) -> Self {
-        let mut options = HttpServerOptions::default();
-        options.h2c = true;
-        options.h2_idle_timeout = Some(gateway.snapshot().server.idle_timeout.0);
-        Self {
-            app: Arc::new(App {
-                gateway,
-                handler,
+        let handler = Arc::new(handler);
+        let app = |h2c| {
+            let mut options = HttpServerOptions::default();
+            options.h2c = h2c;
+            options.h2_idle_timeout = Some(gateway.snapshot().server.idle_timeout.0);
+            Arc::new(App {
+                gateway: gateway.clone(),
+                handler: handler.clone(),
                 options,
-            }),
-            places: Arc::new(Semaphore::new(places)),
+            })
+        };
+        Self {
+            app: app(false),
+            h2c: app(true),
+            places: Semaphore::new(places),
         }
     }
+
+    /// Whether the connection begins with HTTP/2's preface. pingora's own look waits for all 24 bytes of it, which a
+    /// short request does not have, and for ever.
+    async fn is_h2c(&self, stream: &mut Stream) -> Result<bool, Silent> {
+        if stream.get_ssl_digest().is_some() {
+            return Ok(false);
+        }
+        let patience = self.app.gateway.snapshot().server.head_timeout.0;
+        let mut beginning = [0; PREFACE.len()];
+        match pingora_timeout::timeout(patience, stream.try_peek(&mut beginning)).await {
+            Ok(Ok(_)) => Ok(beginning == *PREFACE),
+            Ok(Err(_)) => Err(Silent::Closed),
+            Err(_) => Err(Silent::Slow),
+        }
+    }
+}
+
+/// Why a connection brought no request.
+enum Silent {
+    Closed,
+    Slow,
 }
 
 #[async_trait]
 impl<H: Handler> ServerApp for Door<H> {
     async fn process_new(
         self: &Arc<Self>,
-        stream: Stream,
+        mut stream: Stream,
         shutdown: &ShutdownWatch,
     ) -> Option<Stream> {
         let metrics = &self.app.gateway.metrics;
@@ -88,7 +124,19 @@ impl<H: Handler> ServerApp for Door<H> {
         };
         metrics.connections.inc();
         let _count = Count(&metrics.connections);
-        self.app.process_new(stream, shutdown).await
+        match self.is_h2c(&mut stream).await {
+            Ok(true) => self.h2c.process_new(stream, shutdown).await,
+            Ok(false) => {
+                let stream = Box::new(Metered::new(stream));
+                self.app.process_new(stream, shutdown).await
+            }
+            Err(Silent::Closed) => None,
+            Err(Silent::Slow) => {
+                let mut session = ServerSession::new_http1(stream);
+                refuse(&mut session, &slow_head()).await;
+                None
+            }
+        }
     }
 }
 
@@ -113,9 +161,22 @@ impl<H: Handler> HttpServerApp for App<H> {
             true => server.idle_timeout.0 + server.head_timeout.0,
             false => server.head_timeout.0,
         };
-        match tokio::time::timeout(patience, session.read_request()).await {
+        if let Some(meter) = Metered::of(&session) {
+            meter.limit(HEAD_READ_MAX);
+        }
+        let read = pingora_timeout::timeout(patience, session.read_request()).await;
+        let is_exhausted = Metered::of(&session).is_some_and(|meter| {
+            let is_exhausted = meter.is_exhausted();
+            meter.unlimit();
+            is_exhausted
+        });
+        match read {
             Ok(Ok(true)) => {}
             Ok(Ok(false)) => return None,
+            Ok(Err(_)) if is_exhausted => {
+                refuse(&mut session, &large_head()).await;
+                return None;
+            }
             Ok(Err(error)) => {
                 if let Some(error) = unreadable(&error) {
                     refuse(&mut session, &error).await;
@@ -125,8 +186,7 @@ impl<H: Handler> HttpServerApp for App<H> {
             // A caller who says nothing between two requests is not told that he is slow.
             Err(_) if is_reused => return None,
             Err(_) => {
-                let message = "the head took longer to arrive than `server.head_timeout`";
-                refuse(&mut session, &Error::new(Kind::RequestTimeout, message)).await;
+                refuse(&mut session, &slow_head()).await;
                 return None;
             }
         }
@@ -170,23 +230,23 @@ impl<H: Handler> HttpServerApp for App<H> {
 
 /// Why a head could not be read, if there is somebody to tell.
 fn unreadable(error: &pingora_core::BError) -> Option<Error> {
-    let text = error.to_string();
     let cause = error.root_cause().downcast_ref::<httparse::Error>();
-    if cause == Some(&httparse::Error::TooManyHeaders) || text.contains("header larger than") {
-        let message = "the head has more than 100 fields or 65536 bytes";
-        return Some(Error::new(Kind::HeadersTooLarge, message));
+    if cause == Some(&httparse::Error::TooManyHeaders) {
+        return Some(large_head());
     }
     match error.etype() {
-        ErrorType::ReadTimedout => {
-            let message = "the head took longer to arrive than `server.head_timeout`";
-            Some(Error::new(Kind::RequestTimeout, message))
-        }
+        ErrorType::ReadTimedout => Some(slow_head()),
         ErrorType::InvalidHTTPHeader => {
             let message = "the head is not a valid HTTP request";
             Some(Error::new(Kind::InvalidRequest, message))
         }
         _ => None,
     }
+}
+
+fn slow_head() -> Error {
+    let message = "the head took longer to arrive than `server.head_timeout`";
+    Error::new(Kind::RequestTimeout, message)
 }
 
 /// Answers where no request could be read; the connection closes behind it.

@@ -14,6 +14,8 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
+use parking_lot::RwLock;
+
 use crate::access::{Keys, Team};
 use crate::config::{Diagnostics, Document, Environment, ScalarOr};
 use crate::provider::{Dialer, Provider};
@@ -46,8 +48,20 @@ pub struct Snapshot {
     pub shown: String,
     providers: HashMap<String, Arc<Provider>>,
     /// A team's row holds a place for each model.
-    series: Vec<Vec<OnceLock<Series>>>,
+    series: Vec<Vec<Places>>,
 }
+
+/// The metric handles of a team's requests for a model, made when they are first needed.
+#[derive(Default)]
+struct Places {
+    /// Under the names of the configuration.
+    configured: OnceLock<Arc<Series>>,
+    /// Under the names that a pattern stood for.
+    matched: RwLock<HashMap<String, Arc<Series>>>,
+}
+
+/// How many names that a pattern stands for have metrics of their own; the others share the pattern's.
+const MATCHED_MAX: usize = 100;
 
 /// What a reading brought: a snapshot unless there were errors, and what was said about the file.
 pub struct Reading {
@@ -128,7 +142,7 @@ impl Snapshot {
         let models = Models::resolve(models, &file.defaults, &providers, document);
         let teams = file.teams.into_iter().collect();
         let keys = Keys::resolve(teams, is_quickstart, &model_names, document);
-        let row = || model_names.iter().map(|_| OnceLock::new()).collect();
+        let row = || model_names.iter().map(|_| Places::default()).collect();
         Self {
             listen: file.listen,
             admin: file.admin,
@@ -143,10 +157,32 @@ impl Snapshot {
         }
     }
 
-    /// The metric handles of a team's requests for a model.
-    pub fn series(&self, team: &Team, model: &Model, metrics: &Metrics) -> &Series {
-        self.series[team.index][model.index]
-            .get_or_init(|| metrics.series(&team.name, &model.name, &model.target))
+    /// The metric handles of a team's requests for a model. What a pattern stood for gets labels of its own only when
+    /// the provider has answered well, which it does for models that exist: no caller can make labels up.
+    pub fn series(
+        &self,
+        team: &Team,
+        model: &Model,
+        asked: &str,
+        target: &str,
+        is_success: bool,
+        metrics: &Metrics,
+    ) -> Arc<Series> {
+        let places = &self.series[team.index][model.index];
+        if model.name != asked {
+            let matched = places.matched.read().get(asked).cloned();
+            if let Some(series) = matched {
+                return series;
+            }
+            let mut matched = places.matched.write();
+            if is_success && matched.len() < MATCHED_MAX {
+                let series = Arc::new(metrics.series(&team.name, asked, target));
+                matched.insert(asked.to_owned(), series.clone());
+                return series;
+            }
+        }
+        let configured = || Arc::new(metrics.series(&team.name, &model.name, &model.target));
+        places.configured.get_or_init(configured).clone()
     }
 
     /// Every provider.

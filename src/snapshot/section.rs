@@ -136,7 +136,7 @@ pub struct ServerSection {
     pub drain: Duration,
     /// How long it goes on as before, but for `/readyz`, when the process is asked to end.
     pub drain_delay: Duration,
-    /// How long the head of a request may take, and a TLS handshake.
+    /// How long the head of a request may take. (A TLS handshake has a minute.)
     pub head_timeout: Duration,
     /// How long the body of a request may take.
     pub body_timeout: Duration,

@@ -34,7 +34,7 @@ pub struct Log {
 }
 
 enum Message {
-    Line(String),
+    Line(Vec<u8>),
     Flush(SyncSender<()>),
 }
 
@@ -93,21 +93,15 @@ impl Log {
     /// One line a request.
     pub fn request(&self, line: &RequestLine<'_>) {
         if self.is(LogFormat::Json) {
-            #[derive(Serialize)]
-            struct Whole<'a> {
-                ts: String,
-                level: Level,
-                msg: &'static str,
-                #[serde(flatten)]
-                line: &'a RequestLine<'a>,
-            }
-            let whole = Whole {
-                ts: now(),
-                level: Level::Info,
-                msg: "request",
-                line,
-            };
-            self.send(serde_json::to_string(&whole).unwrap_or_default());
+            let mut text = Vec::with_capacity(512);
+            text.extend_from_slice(b"{\"ts\":\"");
+            text.extend_from_slice(now().as_bytes());
+            text.extend_from_slice(b"\",\"level\":\"info\",\"msg\":\"request\",");
+            let start = text.len();
+            // Writing to memory cannot fail, and the first brace gives way to what stands before it.
+            let _ = serde_json::to_writer(&mut text, line);
+            text.remove(start);
+            self.send(text);
         } else if self.is(LogFormat::Human) {
             let or_dash = |text: Option<&str>| text.unwrap_or("-").to_owned();
             self.send(format!(
@@ -163,8 +157,8 @@ impl Log {
         self.format.load(Ordering::Relaxed) == format as u8
     }
 
-    fn send(&self, line: String) {
-        if self.queue.try_send(Message::Line(line)).is_err() {
+    fn send(&self, line: impl Into<Vec<u8>>) {
+        if self.queue.try_send(Message::Line(line.into())).is_err() {
             self.dropped.inc();
         }
     }
@@ -211,7 +205,7 @@ fn write_all(lines: &Receiver<Message>) {
         while let Some(message) = next.take() {
             match message {
                 Message::Line(line) => {
-                    batch.extend_from_slice(line.as_bytes());
+                    batch.extend_from_slice(&line);
                     batch.push(b'\n');
                 }
                 Message::Flush(done) => {
