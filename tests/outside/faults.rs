@@ -1,0 +1,194 @@
+//! What can go wrong at a provider, each with the answer that callers are promised; once each here, thousands of
+//! times over in `repetitions`.
+
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::task::JoinSet;
+
+use crate::faulty::{FAULTS, Stage};
+use crate::harness::{Gateway, config};
+use crate::raw::{chat, chat_stream};
+use crate::upstream::{Received, Upstream, chunk, whole};
+
+#[tokio::test]
+async fn each_fault_has_its_documented_answer() {
+    let stage = Stage::set("").await;
+    let mut asked = JoinSet::new();
+    for fault in &FAULTS {
+        let address = stage.gateway.address;
+        asked.spawn(async move { (fault, crate::harness::ask(address, fault.request()).await) });
+    }
+    let answers = asked.join_all().await;
+    let wrong: Vec<String> = answers
+        .iter()
+        .filter_map(|(fault, answer)| fault.judge(answer).err())
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test]
+async fn a_connection_that_is_never_accepted_is_a_timeout_named_connect() {
+    // A backlog that is full: the kernel then leaves further connections unanswered.
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket
+        .bind("127.0.0.1:0".parse().expect("an address"))
+        .expect("a free port");
+    let listener = socket.listen(0).expect("a listening socket");
+    let address = listener.local_addr().expect("a bound socket");
+    let mut filling = Vec::new();
+    while let Ok(connected) =
+        tokio::time::timeout(Duration::from_millis(500), TcpStream::connect(address)).await
+    {
+        filling.push(connected.expect("a place in the backlog"));
+        assert!(filling.len() < 1000, "a backlog of 0 has an end");
+    }
+    let yaml = format!(
+        r#"
+providers:
+  full: {{ dialect: openai, base_url: "http://{address}/v1", api_key: provider-secret }}
+models:
+  "full/*": {{ timeout: {{ connect: 300ms }} }}
+"#
+    );
+    let gateway = Gateway::start(&config(&yaml)).await;
+    for request in [chat("full/m"), chat_stream("full/m")] {
+        let error = gateway
+            .ask(request)
+            .await
+            .assert_error(504, "upstream_timeout");
+        assert!(
+            error["message"]
+                .as_str()
+                .is_some_and(|message| message.contains("connect")),
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_providers_own_error_is_passed_on_as_it_came() {
+    const BODY: &str =
+        r#"{"error": {"message":"The caf\u00e9 is full","type":"x","param":null,"code":1e2}}"#;
+    let answers = |request: &Received| {
+        let status: u16 = request
+            .model()
+            .parse()
+            .expect("the model is named after a status");
+        let retry = if status == 429 {
+            "retry-after: 17\r\n"
+        } else {
+            ""
+        };
+        let length = BODY.len();
+        format!("HTTP/1.1 {status} X\r\ncontent-type: application/json; charset=UTF-8\r\n{retry}content-length: {length}\r\n\r\n{BODY}")
+            .into_bytes()
+    };
+    let (gateway, _upstream) = gateway_and(Upstream::answering(answers).await).await;
+    for status in [400, 404, 409, 413, 422, 429, 500, 503, 529] {
+        for request in [
+            chat(&format!("up/{status}")),
+            chat_stream(&format!("up/{status}")),
+        ] {
+            let answer = gateway.ask(request).await;
+            assert_eq!((answer.status, answer.text()), (status, BODY));
+            assert_eq!(
+                answer.header("content-type"),
+                Some("application/json; charset=UTF-8")
+            );
+            assert_eq!(
+                answer.header("retry-after"),
+                (status == 429).then_some("17")
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_provider_that_refuses_our_credential_is_our_fault_and_loud() {
+    let refuses = |request: &Received| {
+        let status = request
+            .model()
+            .parse()
+            .expect("the model is named after a status");
+        whole(
+            status,
+            "application/json",
+            r#"{"error":{"message":"Incorrect API key provided: provider-secret"}}"#,
+        )
+    };
+    let (gateway, _upstream) = gateway_and(Upstream::answering(refuses).await).await;
+    for status in [401, 402, 403] {
+        let error = gateway
+            .ask(chat(&format!("up/{status}")))
+            .await
+            .assert_error(502, "upstream_error");
+        assert_eq!(error["type"], "server_error");
+        assert!(!error.to_string().contains("provider-secret"), "{error}");
+    }
+    let loud = |line: &serde_json::Value| {
+        line["msg"]
+            .as_str()
+            .is_some_and(|msg| msg.contains("refused our credential"))
+    };
+    gateway
+        .log_line("a warning about the credential", loud)
+        .await;
+    assert!(!gateway.log_text().contains("provider-secret"));
+}
+
+#[tokio::test]
+async fn a_small_error_page_is_passed_on_as_it_came() {
+    const PAGE: &str = "<html><body>503 Service Temporarily Unavailable</body></html>";
+    let (gateway, _upstream) =
+        gateway_and(Upstream::answering(|_| whole(503, "text/html", PAGE)).await).await;
+    for request in [chat("up/m"), chat_stream("up/m")] {
+        let answer = gateway.ask(request).await;
+        assert_eq!((answer.status, answer.text()), (503, PAGE));
+        assert_eq!(answer.header("content-type"), Some("text/html"));
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed() {
+    let elsewhere = Upstream::healthy().await;
+    let location = elsewhere.address;
+    let redirects = move |_: &Received| {
+        format!("HTTP/1.1 302 Found\r\nlocation: http://{location}/v1/chat/completions\r\ncontent-length: 0\r\n\r\n")
+            .into_bytes()
+    };
+    let (gateway, _upstream) = gateway_and(Upstream::answering(redirects).await).await;
+    gateway
+        .ask(chat("up/m"))
+        .await
+        .assert_error(502, "upstream_error");
+    assert!(elsewhere.received().is_empty());
+}
+
+#[tokio::test]
+async fn an_answer_larger_than_max_answer_is_not_collected() {
+    let endless = |_: Received, mut stream: TcpStream| async move {
+        let head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
+        stream.write_all(head).await.ok()?;
+        stream.write_all(&chunk(r#"{"filler":""#)).await.ok()?;
+        loop {
+            stream.write_all(&chunk([b'x'; 16 * 1024])).await.ok()?;
+        }
+    };
+    let upstream = Upstream::start(endless).await;
+    let yaml = format!(
+        "server: {{ max_answer: 1MiB }}\nproviders:\n  up: {{ dialect: openai, base_url: \"http://{}/v1\" }}\nmodels:\n  \"up/*\": {{}}\n",
+        upstream.address
+    );
+    let gateway = Gateway::start(&config(&yaml)).await;
+    gateway
+        .ask(chat("up/m"))
+        .await
+        .assert_error(502, "upstream_error");
+}
+
+async fn gateway_and(upstream: Upstream) -> (Gateway, Upstream) {
+    let gateway = Gateway::start(&config(&upstream.as_provider("up"))).await;
+    (gateway, upstream)
+}

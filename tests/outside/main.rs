@@ -1,0 +1,38 @@
+//! Tests of the program from outside: the real binary between real sockets.
+
+// The instruments, and the tests of them
+mod certificates;
+mod faulty;
+mod harness;
+mod http2;
+mod instruments;
+mod mischief;
+mod misdeeds;
+mod raw;
+mod replay;
+mod sse;
+mod upstream;
+
+// What passes through
+mod azure;
+mod bodies;
+mod headers;
+mod keys;
+mod passthrough;
+mod protocols;
+mod recordings;
+mod tls;
+mod upstream_tls;
+
+// What goes wrong
+mod callers;
+mod faults;
+mod leaving;
+mod repetitions;
+
+// How it is run
+mod check;
+mod drain;
+mod operations;
+mod quickstart;
+mod reload;
