@@ -168,8 +168,12 @@ pub fn read_answer(body: &[u8]) -> Result<Option<Usage>, Fault> {
 
 /// `usage` as OpenAI writes it; its compatible providers do, too. Embeddings have no completion.
 fn usage(raw: &[u8]) -> Option<Usage> {
-    let usage = scan::object(raw).ok()?;
-    let tokens = |name| std::str::from_utf8(usage.value(name)?).ok()?.parse().ok();
+    let tokens = |name| {
+        std::str::from_utf8(scan::member(raw, name)?)
+            .ok()?
+            .parse()
+            .ok()
+    };
     Some(Usage {
         input_tokens: tokens("prompt_tokens")?,
         output_tokens: tokens("completion_tokens").unwrap_or(0),

@@ -29,6 +29,27 @@ pub fn object(body: &[u8]) -> Result<Object<'_>, Fault> {
     Ok(Object { body, members })
 }
 
+/// The first member of an object that is called `name`, found without looking at what follows it. For objects that are
+/// known to be valid.
+pub fn member<'a>(object: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    let mut scanner = Scanner {
+        bytes: object,
+        at: 0,
+    };
+    scanner.space();
+    scanner.expect(b'{', "").ok()?;
+    loop {
+        let found = scanner.name().ok()?;
+        let start = scanner.at;
+        scanner.value().ok()?;
+        if object[found] == *name.as_bytes() {
+            return Some(&object[start..scanner.at]);
+        }
+        scanner.space();
+        scanner.expect(b',', "").ok()?;
+    }
+}
+
 /// A valid JSON object and the places of its top-level values.
 #[derive(Debug)]
 pub struct Object<'a> {
@@ -489,6 +510,17 @@ mod tests {
             object(b"{\"a\":\"\xff\"}").unwrap_err(),
             Fault::Utf8 { at: 6 }
         );
+    }
+
+    #[test]
+    fn a_member_is_found_by_its_name() {
+        let object = br#" { "a":{"b":1}, "b" : 2 ,"c":[3]}"#;
+        assert_eq!(member(object, "a"), Some(&br#"{"b":1}"#[..]));
+        assert_eq!(member(object, "b"), Some(&b"2"[..]));
+        assert_eq!(member(object, "c"), Some(&b"[3]"[..]));
+        assert_eq!(member(object, "d"), None);
+        assert_eq!(member(b"{}", "d"), None);
+        assert_eq!(member(b"7", "d"), None);
     }
 
     #[test]

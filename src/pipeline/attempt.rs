@@ -9,6 +9,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
+use super::fields::X_UPSTREAM_REQUEST_ID;
 use super::stream::Stream;
 use crate::dialect::openai::{self, Request};
 use crate::dialect::{Endpoint, Error, Kind, Usage};
@@ -191,17 +192,14 @@ pub fn to_error(provider: &str, failure: &Failure) -> Error {
 /// What the caller gets of the provider's fields: never its account, cookies or rate limits.
 fn passed_back(head: &Head) -> Vec<(HeaderName, HeaderValue)> {
     let fields = [
-        (header::CONTENT_TYPE, &head.content_type),
-        (header::RETRY_AFTER, &head.retry_after),
-        (
-            HeaderName::from_static("x-upstream-request-id"),
-            &head.request_id,
-        ),
+        (&header::CONTENT_TYPE, &head.content_type),
+        (&header::RETRY_AFTER, &head.retry_after),
+        (&X_UPSTREAM_REQUEST_ID, &head.request_id),
     ];
-    let given = fields
-        .into_iter()
-        .filter_map(|(name, value)| Some((name, value.clone()?)));
-    given.collect()
+    let given = fields.into_iter();
+    given
+        .filter_map(|(name, value)| Some((name.clone(), value.clone()?)))
+        .collect()
 }
 
 pub(super) fn malformed(detail: impl std::fmt::Display) -> Failure {

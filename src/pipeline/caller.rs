@@ -12,6 +12,7 @@ use pingora_core::protocols::http::{HttpTask, ServerSession};
 use pingora_http::{RequestHeader, ResponseHeader};
 
 use super::decode::{Encoding, too_large};
+use super::fields::{X_REQUEST_ID, X_SHOULD_RETRY};
 use super::surface;
 use crate::dialect::{Error, Kind, openai};
 use crate::snapshot::ServerSection;
@@ -217,8 +218,7 @@ impl<'a> Caller<'a> {
             fields.push((header::RETRY_AFTER, HeaderValue::from(seconds)));
         }
         if error.forbids_retry() {
-            let name = HeaderName::from_static("x-should-retry");
-            fields.push((name, HeaderValue::from_static("false")));
+            fields.push((X_SHOULD_RETRY.clone(), HeaderValue::from_static("false")));
         }
         if error.kind == Kind::Draining {
             self.close_after();
@@ -227,7 +227,7 @@ impl<'a> Caller<'a> {
         self.answer(error.kind.status(), fields, body).await?;
         if !self.session.is_body_done() {
             let rest = async { while let Ok(Some(_)) = self.session.read_request_body().await {} };
-            let _ = tokio::time::timeout(LINGER, rest).await;
+            let _ = pingora_timeout::timeout(LINGER, rest).await;
         }
         Ok(())
     }
@@ -282,7 +282,7 @@ impl<'a> Caller<'a> {
         for (name, value) in fields {
             let _ = head.append_header(name, value);
         }
-        let _ = head.insert_header("x-request-id", self.request_id.as_str());
+        let _ = head.insert_header(&X_REQUEST_ID, self.request_id.as_str());
         Ok(Box::new(head))
     }
 }
@@ -299,7 +299,15 @@ pub fn new_request_id() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let halves = [PROCESS.hash_one(number), PROCESS.hash_one(!number)];
-    format!("req_{:016x}{:016x}", halves[0], halves[1])
+    let mut id = String::with_capacity(36);
+    id.push_str("req_");
+    for half in halves {
+        let digits = (0..16)
+            .rev()
+            .map(|digit| (half >> (4 * digit) & 0xf) as usize);
+        id.extend(digits.map(|digit| char::from(b"0123456789abcdef"[digit])));
+    }
+    id
 }
 
 fn has_content_length(raw: &[u8]) -> bool {

@@ -5,6 +5,7 @@
 mod attempt;
 mod caller;
 mod decode;
+mod fields;
 mod gateway;
 mod record;
 mod stream;
@@ -206,13 +207,13 @@ fn permitted<'a>(
 
 /// When the answer must be there: the model's limit, or an earlier one that the caller sets.
 fn deadline(caller: &Caller<'_>, total: Duration) -> Result<Instant, Error> {
-    const FIELD: &str = "x-tollgate-timeout";
-    let wished = match caller.head().headers.get(FIELD) {
+    let wished = match caller.head().headers.get(&fields::X_TIMEOUT) {
         None => total,
         Some(value) => {
             let parsed = value.to_str().ok().and_then(|text| text.parse().ok());
             let parsed: crate::config::units::Duration = parsed.ok_or_else(|| {
-                Error::invalid(FIELD, format!("`{FIELD}` is no duration such as 30s"))
+                let field = fields::X_TIMEOUT.as_str();
+                Error::invalid(field, format!("`{field}` is no duration such as 30s"))
             })?;
             parsed.0
         }
@@ -353,23 +354,19 @@ fn route_fields(record: &Record<'_>, verdict: &str) -> Vec<(HeaderName, HeaderVa
     let Some(target) = &record.target else {
         return Vec::new();
     };
-    let route = format!("{target};{verdict}");
-    let fields = [
-        ("x-tollgate-model", HeaderValue::from_str(target)),
-        (
-            "x-tollgate-attempts",
-            Ok(HeaderValue::from(record.attempts)),
-        ),
-        ("x-tollgate-route", HeaderValue::from_str(&route)),
-        ("x-tollgate-cache", Ok(HeaderValue::from_static("off"))),
+    let route = [target, ";", verdict].concat();
+    let told = [
+        (&fields::X_MODEL, HeaderValue::from_str(target)),
+        (&fields::X_ATTEMPTS, Ok(HeaderValue::from(record.attempts))),
+        (&fields::X_ROUTE, HeaderValue::from_str(&route)),
+        (&fields::X_CACHE, Ok(HeaderValue::from_static("off"))),
     ];
     // A wildcard's model may hold what no header can: then it is left out.
-    let fit = fields
-        .into_iter()
-        .filter_map(|(name, value)| Some((name, value.ok()?)));
-    fit.map(|(name, value)| (HeaderName::from_static(name), value))
+    let fit = told.into_iter();
+    fit.filter_map(|(name, value)| Some((name.clone(), value.ok()?)))
         .collect()
 }
+
 #[cfg(test)]
 mod tests {
     use super::*;

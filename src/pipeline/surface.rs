@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use http::{HeaderMap, HeaderName, Method, header};
 use percent_encoding::percent_decode_str;
 
+use super::fields::{API_KEY, X_API_KEY, X_GOOG_API_KEY, X_REQUEST_ID};
 use crate::dialect::{Endpoint, Error, Kind};
 
 /// What is asked for.
@@ -21,8 +22,6 @@ pub enum Surface {
 /// What is served, for whoever asks for something else.
 const SERVED: &str = "POST /v1/chat/completions, POST /v1/completions, POST /v1/embeddings, GET /v1/models, \
      GET /v1/models/{id}, and POST /openai/deployments/{model}/… of these three";
-
-const CREDENTIAL_FIELDS: [&str; 3] = ["x-api-key", "x-goog-api-key", "api-key"];
 
 impl Surface {
     /// Reads method and path.
@@ -92,9 +91,8 @@ pub fn credential<'a>(
             let (scheme, token) = value.as_bytes().split_at_checked("bearer ".len())?;
             scheme.eq_ignore_ascii_case(b"bearer ").then_some(token)
         });
-    let named = CREDENTIAL_FIELDS
-        .iter()
-        .flat_map(|name| fields.get_all(*name));
+    let named = [&X_API_KEY, &X_GOOG_API_KEY, &API_KEY];
+    let named = named.into_iter().flat_map(|name| fields.get_all(name));
     let named = named.map(http::HeaderValue::as_bytes);
     let mut presented = bearer
         .chain(named)
@@ -137,7 +135,7 @@ pub fn passed_on(fields: &HeaderMap) -> Vec<(HeaderName, http::HeaderValue)> {
 
 /// The caller's own request id, where it is fit to be one: up to 128 of `[A-Za-z0-9._-]`.
 pub fn request_id(fields: &HeaderMap) -> Option<&str> {
-    let id = fields.get("x-request-id")?.to_str().ok()?;
+    let id = fields.get(&X_REQUEST_ID)?.to_str().ok()?;
     let is_fit = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     (!id.is_empty() && id.len() <= 128 && id.bytes().all(is_fit)).then_some(id)
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use pingora_core::protocols::http::v1::client::HttpSession as Http1;
 use pingora_core::protocols::http::v2::client::Http2Session as Http2;
 use tokio::time::{Instant, sleep_until};
@@ -35,7 +35,11 @@ pub struct Head {
 }
 
 /// A provider's own request id, under the names that providers use.
-const REQUEST_ID_FIELDS: [&str; 3] = ["x-request-id", "apim-request-id", "request-id"];
+static REQUEST_ID_FIELDS: [HeaderName; 3] = [
+    HeaderName::from_static("x-request-id"),
+    HeaderName::from_static("apim-request-id"),
+    HeaderName::from_static("request-id"),
+];
 
 impl Head {
     pub(super) fn read(status: StatusCode, fields: &HeaderMap) -> Self {
@@ -44,7 +48,7 @@ impl Head {
             status,
             content_type: fields.get(header::CONTENT_TYPE).cloned(),
             retry_after: fields.get(header::RETRY_AFTER).cloned(),
-            request_id: ids.find_map(|name| fields.get(*name)).cloned(),
+            request_id: ids.find_map(|name| fields.get(name)).cloned(),
             is_encoded: fields.contains_key(header::CONTENT_ENCODING),
         }
     }
@@ -144,7 +148,8 @@ impl Play {
     async fn chunk(&mut self) -> Result<Option<Bytes>, Failure> {
         while !self.is_stalled {
             if self.due > Instant::now() {
-                sleep_until(self.due).await;
+                // Boxed: a timer within would align, and so pad, every request's future.
+                Box::pin(sleep_until(self.due)).await;
             }
             match self.steps.next() {
                 Some(Step::Wait(pause)) => self.due += pause,

@@ -206,7 +206,7 @@ impl Remote {
         };
         let base = &self.base_path;
         match &self.azure_version {
-            None => format!("{base}/{verb}"),
+            None => [base, "/", verb].concat(),
             Some(version) => {
                 let deployment: Cow<'_, str> =
                     percent_encoding::utf8_percent_encode(model, PATH_SEGMENT).into();

@@ -4,6 +4,7 @@
 //! for each that waits, and its client flushes the head of a request before the body. HTTP/2 connections are shared;
 //! there pingora's client is right.
 
+use std::io::Write;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -269,7 +270,8 @@ async fn send_http1(stream: &mut Stream, authority: &str, post: &Post<'_>) -> st
             head.extend_from_slice(part);
         }
     }
-    head.extend_from_slice(format!("content-length: {length}\r\n\r\n").as_bytes());
+    // Writing to memory cannot fail.
+    let _ = write!(head, "content-length: {length}\r\n\r\n");
     if length <= ONE_WRITE_MAX {
         post.body
             .iter()

@@ -46,7 +46,7 @@ pub struct Target {
 impl Target {
     /// `provider/model-name`
     pub fn name(&self) -> String {
-        format!("{}/{}", self.provider.name, self.model)
+        [&self.provider.name, "/", &self.model].concat()
     }
 }
 

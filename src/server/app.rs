@@ -262,7 +262,7 @@ async fn refuse(session: &mut ServerSession, error: &Error) {
             .await
     };
     // A caller who does not read is not waited for.
-    let _ = tokio::time::timeout(Duration::from_secs(5), write).await;
+    let _ = pingora_timeout::timeout(Duration::from_secs(5), write).await;
     session.shutdown().await;
 }
 

@@ -2,40 +2,24 @@
 //!
 //! Lines go through a bounded queue to a thread of their own, so that a slow terminal or a full pipe slows no request.
 
-use std::io::Write;
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread::JoinHandle;
-use std::time::Duration;
 
 use chrono::{SecondsFormat, Utc};
 use prometheus::IntCounter;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::queue::Queue;
 use super::section::LogFormat;
-
-/// Lines that may wait to be written: at 300 bytes each, 2.4 MB.
-const QUEUE_MAX: usize = 8192;
-
-/// How long lines gather before they are written.
-const GATHER: Duration = Duration::from_millis(5);
-
-/// How much is written in one go, in bytes.
-const WRITE_MAX: usize = 56 * 1024;
 
 /// The log. Cheap to clone.
 #[derive(Clone)]
 pub struct Log {
-    queue: SyncSender<Message>,
+    queue: Arc<Queue>,
     format: Arc<AtomicU8>,
     dropped: IntCounter,
-}
-
-enum Message {
-    Line(Vec<u8>),
-    Flush(SyncSender<()>),
 }
 
 /// How much a line matters.
@@ -72,17 +56,13 @@ pub struct RequestLine<'a> {
 }
 
 impl Log {
-    /// Starts the writing thread. `dropped` counts what the queue had no room for.
+    /// Starts the writing thread. `dropped` counts the lines that there was no room for.
     pub fn start(format: LogFormat, dropped: IntCounter) -> Self {
-        let (queue, lines) = sync_channel(QUEUE_MAX);
-        let _: JoinHandle<()> = std::thread::spawn(move || write_all(&lines));
-        let log = Self {
-            queue,
-            format: Arc::default(),
+        Self {
+            queue: Queue::start(),
+            format: Arc::new(AtomicU8::new(format as u8)),
             dropped,
-        };
-        log.set_format(format);
-        log
+        }
     }
 
     /// Changes the form of the lines that follow.
@@ -93,20 +73,12 @@ impl Log {
     /// One line a request.
     pub fn request(&self, line: &RequestLine<'_>) {
         if self.is(LogFormat::Json) {
-            let mut text = Vec::with_capacity(512);
-            text.extend_from_slice(b"{\"ts\":\"");
-            text.extend_from_slice(now().as_bytes());
-            text.extend_from_slice(b"\",\"level\":\"info\",\"msg\":\"request\",");
-            let start = text.len();
-            // Writing to memory cannot fail, and the first brace gives way to what stands before it.
-            let _ = serde_json::to_writer(&mut text, line);
-            text.remove(start);
-            self.send(text);
+            self.send(request_line(line));
         } else if self.is(LogFormat::Human) {
             let or_dash = |text: Option<&str>| text.unwrap_or("-").to_owned();
-            self.send(format!(
+            let text = format!(
                 "{} {} {}/{} {} -> {} {:.1}ms {}",
-                now(),
+                String::from_utf8_lossy(&now()),
                 line.status,
                 or_dash(line.team),
                 or_dash(line.key),
@@ -114,7 +86,8 @@ impl Log {
                 or_dash(line.target),
                 line.duration_ms,
                 line.error.unwrap_or(""),
-            ));
+            );
+            self.send(text.into_bytes());
         }
     }
 
@@ -122,7 +95,7 @@ impl Log {
     pub fn event(&self, level: Level, message: &str, fields: &[(&str, &str)]) {
         if self.is(LogFormat::Json) {
             let mut line = Map::new();
-            line.insert("ts".into(), Value::from(now()));
+            line.insert("ts".into(), Value::from(String::from_utf8_lossy(&now())));
             line.insert(
                 "level".into(),
                 serde_json::to_value(level).unwrap_or_default(),
@@ -131,34 +104,30 @@ impl Log {
             for (name, value) in fields {
                 line.insert((*name).into(), Value::from(*value));
             }
-            self.send(Value::Object(line).to_string());
+            self.send(Value::Object(line).to_string().into_bytes());
         } else if self.is(LogFormat::Human) {
             let fields: Vec<_> = fields
                 .iter()
                 .map(|(name, value)| format!("{name}={value}"))
                 .collect();
-            self.send(format!(
-                "{} {level:?} {message} {}",
-                now(),
-                fields.join(" ")
-            ));
+            let time = String::from_utf8_lossy(&now()).into_owned();
+            let text = format!("{time} {level:?} {message} {}", fields.join(" "));
+            self.send(text.into_bytes());
         }
     }
 
     /// Waits until everything logged so far is written; for the last moments of the process.
     pub fn flush(&self) {
-        let (done, written) = sync_channel(1);
-        if self.queue.send(Message::Flush(done)).is_ok() {
-            let _ = written.recv_timeout(Duration::from_secs(2));
-        }
+        self.queue.flush();
     }
 
     fn is(&self, format: LogFormat) -> bool {
         self.format.load(Ordering::Relaxed) == format as u8
     }
 
-    fn send(&self, line: impl Into<Vec<u8>>) {
-        if self.queue.try_send(Message::Line(line.into())).is_err() {
+    fn send(&self, mut line: Vec<u8>) {
+        line.push(b'\n');
+        if !self.queue.push(&line) {
             self.dropped.inc();
         }
     }
@@ -188,45 +157,73 @@ impl log::Log for Log {
     fn flush(&self) {}
 }
 
-fn now() -> String {
-    Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true)
+fn request_line(line: &RequestLine<'_>) -> Vec<u8> {
+    let mut text = Vec::with_capacity(512);
+    text.extend_from_slice(b"{\"ts\":\"");
+    text.extend_from_slice(&now());
+    text.extend_from_slice(b"\",\"level\":\"info\",\"msg\":\"request\",");
+    // The particulars are an object, too: its brace gives way to the comma before it. Writing to memory cannot fail.
+    let brace = text.len();
+    let _ = serde_json::to_writer(&mut text, line);
+    text.remove(brace);
+    text
 }
 
-/// Writes what has gathered in one go. A thread that sleeps on a clock is woken by nobody: under load that saves every
-/// request a system call.
-fn write_all(lines: &Receiver<Message>) {
-    let mut batch = Vec::with_capacity(64 * 1024);
-    while let Ok(first) = lines.recv() {
-        if matches!(first, Message::Line(_)) {
-            std::thread::sleep(GATHER);
+/// A time in RFC 3339 with milliseconds: `2026-01-31T12:00:00.000Z`.
+type Timestamp = [u8; 24];
+
+/// The time. Within a second only the milliseconds are written anew.
+fn now() -> Timestamp {
+    thread_local!(static LAST: Cell<(i64, Timestamp)> = const { Cell::new((i64::MIN, [b'-'; 24])) });
+    let now = Utc::now();
+    let (second, mut text) = LAST.get();
+    if second == now.timestamp() {
+        let milliseconds = now.timestamp_subsec_millis();
+        for (place, unit) in [(20, 100), (21, 10), (22, 1)] {
+            text[place] = b'0' + (milliseconds / unit % 10) as u8;
         }
-        let mut waiting = None;
-        let mut next = Some(first);
-        while let Some(message) = next.take() {
-            match message {
-                Message::Line(line) => {
-                    batch.extend_from_slice(&line);
-                    batch.push(b'\n');
-                }
-                Message::Flush(done) => {
-                    waiting = Some(done);
-                    break;
-                }
-            }
-            next = lines.try_recv().ok();
-            if batch.len() > WRITE_MAX {
-                write(&mut batch);
-            }
-        }
-        write(&mut batch);
-        if let Some(done) = waiting {
-            let _ = done.send(());
+        return text;
+    }
+    let whole = now.to_rfc3339_opts(SecondsFormat::Millis, true);
+    // A year has four digits for a while.
+    text = whole.as_bytes().try_into().unwrap_or(text);
+    LAST.set((now.timestamp(), text));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono::DateTime;
+
+    #[test]
+    fn the_time_is_that_of_the_clock() {
+        for _ in 0..3 {
+            let before = Utc::now();
+            let stamp = now();
+            let after = Utc::now();
+            let text = std::str::from_utf8(&stamp).unwrap();
+            let time: DateTime<Utc> = text.parse().unwrap();
+            let milliseconds = time.timestamp_millis();
+            assert!(before.timestamp_millis() <= milliseconds, "{text}");
+            assert!(milliseconds <= after.timestamp_millis(), "{text}");
         }
     }
-}
 
-fn write(batch: &mut Vec<u8>) {
-    // With standard error gone there is nobody left to tell.
-    let _ = std::io::stderr().lock().write_all(batch);
-    batch.clear();
+    #[test]
+    fn a_line_is_one_json_object() {
+        let line = RequestLine {
+            request_id: "id",
+            status: 200,
+            error: Some("quote \" and newline \n"),
+            ..RequestLine::default()
+        };
+        let text = request_line(&line);
+        let value: Value = serde_json::from_slice(&text).unwrap();
+        assert_eq!(value["msg"], "request");
+        assert_eq!(value["request_id"], "id");
+        assert_eq!(value["error"], "quote \" and newline \n");
+        assert!(value["team"].is_null());
+        assert!(!text.contains(&b'\n'));
+    }
 }

@@ -5,6 +5,7 @@
 
 mod log;
 mod metrics;
+mod queue;
 mod section;
 
 pub use log::{Level, Log, RequestLine};
