@@ -3,6 +3,8 @@
 //! Invariant: a snapshot that exists is valid. A request takes one at its beginning and keeps it to its end, whatever is
 //! reloaded meanwhile.
 
+#[cfg(test)]
+mod reference;
 mod section;
 
 pub use section::{
