@@ -4,7 +4,7 @@
 //! first frame has. Until then a failure is still a plain status for the caller, and could be tried elsewhere.
 
 use std::pin::pin;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, header};
@@ -71,7 +71,6 @@ impl Attempt<'_> {
     /// Calls the target, within the time that there is for a first answer.
     pub async fn run(&self) -> Result<Reply, NoAnswer> {
         let (due, phase) = self.first_limit();
-        // Pinned here, it is not moved: it is the larger part of a request's future.
         match timeout_at(due, pin!(self.exchange())).await {
             Some(done) => done,
             None => Err(self.no_answer(&Failure::timeout(phase))),
@@ -206,8 +205,20 @@ pub(super) fn malformed(detail: impl std::fmt::Display) -> Failure {
     Failure::new(FailureKind::Malformed, detail)
 }
 
-/// Work that must be done when `due`; None if it is not. The clock is coarse (10 ms), and only work that waits pays for it.
+/// The longest single timer. A timer that is shared, as these are, is remembered until it would have fired.
+const TIMER_MAX: Duration = Duration::from_secs(60);
+
+/// Work that must be done when `due`; None if it is not. The clock is coarse (10 ms), and only work that waits pays for
+/// it.
 pub(super) async fn timeout_at<T>(due: Instant, work: impl Future<Output = T>) -> Option<T> {
-    let left = due.saturating_duration_since(Instant::now());
-    pingora_timeout::timeout(left, work).await.ok()
+    let mut work = pin!(work);
+    loop {
+        let left = due.saturating_duration_since(Instant::now());
+        let timeout = pingora_timeout::timeout(left.min(TIMER_MAX), work.as_mut());
+        match timeout.await {
+            Ok(done) => return Some(done),
+            Err(_) if left <= TIMER_MAX => return None,
+            Err(_) => {}
+        }
+    }
 }

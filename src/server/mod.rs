@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use pingora_timeout::fast_timeout::set_fast_timeout_to_tokio_threshold;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
@@ -28,9 +27,6 @@ use tls::Certificate;
 
 /// How often connections to providers are looked through for those that are of no more use.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
-
-/// Waits up to this use pingora's shared timers.
-const FAST_TIMEOUT_MAX: Duration = Duration::from_secs(90);
 
 /// Connections to the admin plane.
 const ADMIN_CONNECTIONS_MAX: usize = 256;
@@ -102,8 +98,6 @@ impl Server {
     /// # Errors
     /// Signals cannot be listened for, or TLS cannot be set up.
     pub async fn run(self, ready: impl FnOnce()) -> Result<Ended> {
-        // Long waits of pingora's timers are remembered until they would have passed: leave those to tokio.
-        set_fast_timeout_to_tokio_threshold(Some(FAST_TIMEOUT_MAX));
         let mut signals = Signals::new()?;
         let (close_data, data_shutdown) = watch::channel(false);
         let (_close_admin, admin_shutdown) = watch::channel(false);
