@@ -41,7 +41,8 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     if reading.diagnostics.warnings() > 0 {
         eprintln!("{}", reading.diagnostics);
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    // For signals, reloads and the admin plane; callers are served by threads of the server's own.
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let ended = runtime.block_on(async {

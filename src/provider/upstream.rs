@@ -6,6 +6,7 @@
 
 use std::io::Write;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -23,8 +24,8 @@ use super::answer::{Answer, Body, Head};
 use super::dial::{Destination, Dialer};
 use super::failure::{Failure, FailureKind};
 
-/// HTTP/1 connections that may wait; more are closed when their answer has ended.
-const IDLE_MAX: usize = 1024;
+/// HTTP/1 connections of a thread that may wait; more are closed when their answer has ended.
+const IDLE_MAX: usize = 512;
 
 /// How long an HTTP/1 connection waits; most servers close theirs after 60 s or more.
 const IDLE_AGE_MAX: Duration = Duration::from_secs(55);
@@ -46,6 +47,15 @@ pub struct Upstream {
     destination: Destination,
     /// `host[:port]`, for the `host` field.
     authority: String,
+    /// A connection belongs to the thread whose runtime watches it.
+    shards: [Shard; SHARDS],
+}
+
+/// Threads of the program are spread over so many lists of connections; with more threads some share one.
+const SHARDS: usize = 32;
+
+#[derive(Default)]
+struct Shard {
     idle: Mutex<Vec<Idle>>,
     shared: Mutex<Vec<ConnectionRef>>,
 }
@@ -79,8 +89,7 @@ impl Upstream {
         Self {
             destination,
             authority,
-            idle: Mutex::default(),
-            shared: Mutex::default(),
+            shards: Default::default(),
         }
     }
 
@@ -128,14 +137,24 @@ impl Upstream {
 
     /// Closes connections that have waited too long or were closed by the server.
     pub fn sweep(&self) {
-        lock(&self.idle)
-            .retain_mut(|idle| idle.since.elapsed() < IDLE_AGE_MAX && is_open(&mut idle.stream));
-        lock(&self.shared).retain(|connection| !connection.is_closed());
+        for shard in &self.shards {
+            lock(&shard.idle).retain_mut(|idle| {
+                idle.since.elapsed() < IDLE_AGE_MAX && is_open(&mut idle.stream)
+            });
+            lock(&shard.shared).retain(|connection| !connection.is_closed());
+        }
+    }
+
+    /// This thread's connections.
+    fn shard(&self) -> &Shard {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        thread_local!(static OURS: usize = NEXT.fetch_add(1, Ordering::Relaxed) % SHARDS);
+        &self.shards[OURS.with(|ours| *ours)]
     }
 
     /// Takes back a connection whose answer has been read to its end.
     pub fn keep(&self, stream: Stream) {
-        let mut idle = lock(&self.idle);
+        let mut idle = lock(&self.shard().idle);
         if idle.len() < IDLE_MAX {
             let since = Instant::now();
             idle.push(Idle { stream, since });
@@ -145,7 +164,7 @@ impl Upstream {
     /// The connection that waited for the shortest time, so that those which are not needed grow old.
     fn take_idle(&self) -> Option<Stream> {
         loop {
-            let mut idle = lock(&self.idle).pop()?;
+            let mut idle = lock(&self.shard().idle).pop()?;
             if idle.since.elapsed() < IDLE_AGE_MAX && is_open(&mut idle.stream) {
                 return Some(idle.stream);
             }
@@ -185,14 +204,14 @@ impl Upstream {
         settings.stream_window_size = Some(STREAM_WINDOW);
         let connection = h2c::handshake(stream, settings).await.map_err(failed)?;
         let session = connection.spawn_stream().await.map_err(failed)?;
-        lock(&self.shared).push(connection);
+        lock(&self.shard().shared).push(connection);
         session.ok_or_else(|| Failure::new(FailureKind::Lost, "no stream on a new connection"))
     }
 
     /// A stream on a connection that others use, too.
     async fn share(&self) -> Option<Http2> {
         let connections: Vec<_> = {
-            let mut shared = lock(&self.shared);
+            let mut shared = lock(&self.shard().shared);
             shared.retain(|connection| !connection.is_closed() && !connection.is_shutting_down());
             shared.clone()
         };

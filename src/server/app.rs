@@ -51,7 +51,7 @@ pub struct Door<H> {
     app: Arc<App<H>>,
     /// For connections that begin with HTTP/2's preface, in clear.
     h2c: Arc<App<H>>,
-    places: Semaphore,
+    places: Arc<Semaphore>,
 }
 
 /// Serves the requests of a connection.
@@ -68,8 +68,8 @@ struct Reused;
 const PREFACE: &[u8; 4] = b"PRI ";
 
 impl<H: Handler> Door<H> {
-    /// At most `places` connections at a time.
-    pub fn new(gateway: Arc<Gateway>, handler: H, places: usize) -> Self {
+    /// Lets connections in while there are places.
+    pub fn new(gateway: Arc<Gateway>, handler: H, places: Arc<Semaphore>) -> Self {
         let handler = Arc::new(handler);
         let app = |h2c| {
             let mut options = HttpServerOptions::default();
@@ -84,7 +84,7 @@ impl<H: Handler> Door<H> {
         Self {
             app: app(false),
             h2c: app(true),
-            places: Semaphore::new(places),
+            places,
         }
     }
 

@@ -12,8 +12,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
+use pingora_core::server::ShutdownWatch;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, oneshot, watch};
 
 use crate::pipeline::{Gateway, Stage};
 use crate::provider::Dialer;
@@ -36,8 +37,14 @@ pub struct Server {
     gateway: Arc<Gateway>,
     reloader: Arc<Reloader>,
     certificate: Option<Arc<Certificate>>,
-    data: Socket,
+    /// One a worker.
+    data: Vec<Socket>,
     admin: Option<Socket>,
+}
+
+/// A worker for each core that the process may use.
+fn workers() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// How the program ended.
@@ -57,7 +64,7 @@ impl Server {
     pub fn bind(snapshot: Snapshot, path: Option<PathBuf>, dialer: Arc<Dialer>) -> Result<Self> {
         let tls = snapshot.listen.tls();
         let certificate = tls.map(Certificate::load).transpose()?.map(Arc::new);
-        let data = Socket::bind(snapshot.listen.address())?;
+        let data = Socket::bind_several(snapshot.listen.address(), workers())?;
         let admin = snapshot.admin.as_ref();
         let admin = admin.map(|admin| Socket::bind(&admin.listen)).transpose()?;
         let metrics = Metrics::new();
@@ -83,7 +90,8 @@ impl Server {
             Some(_) => "https",
             None => "http",
         };
-        format!("{scheme}://{}", self.data.address)
+        let address = self.data[0].address; // there is always one
+        format!("{scheme}://{address}")
     }
 
     /// Where operators connect, as a URL.
@@ -93,33 +101,59 @@ impl Server {
             .map(|admin| format!("http://{}", admin.address))
     }
 
+    /// Starts a thread a core, each with a runtime and a socket of its own. With a runtime that moves tasks between
+    /// threads, one thread waits for the network and wakes the others; here each waits for its own connections, and a
+    /// connection's whole way stays on one core. Each sends when its socket is closed.
+    fn start_workers(
+        &self,
+        sockets: Vec<Socket>,
+        shutdown: &ShutdownWatch,
+    ) -> Result<Vec<oneshot::Receiver<()>>> {
+        let snapshot = self.gateway.snapshot();
+        let places = Arc::new(Semaphore::new(snapshot.server.max_connections));
+        let mut listening = Vec::with_capacity(sockets.len());
+        for (worker, socket) in sockets.into_iter().enumerate() {
+            let tls = match (&self.certificate, snapshot.listen.tls()) {
+                (Some(certificate), Some(section)) => Some(certificate.settings(section)?),
+                _ => None,
+            };
+            let door = Door::new(self.gateway.clone(), Data, places.clone());
+            let shutdown = shutdown.clone();
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?;
+            let (closed, is_closed) = oneshot::channel();
+            let work = async move {
+                socket.serve("data", door, tls, shutdown).await;
+                // Whoever waits for this may have given up.
+                let _ = closed.send(());
+                // Requests that run go on here until the process ends.
+                std::future::pending::<()>().await;
+            };
+            std::thread::Builder::new()
+                .name(format!("worker-{worker}"))
+                .spawn(move || runtime.block_on(work))?;
+            listening.push(is_closed);
+        }
+        Ok(listening)
+    }
+
     /// Serves until a signal ends it. `ready` is called when callers are let in.
     ///
     /// # Errors
     /// Signals cannot be listened for, or TLS cannot be set up.
-    pub async fn run(self, ready: impl FnOnce()) -> Result<Ended> {
+    pub async fn run(mut self, ready: impl FnOnce()) -> Result<Ended> {
         let mut signals = Signals::new()?;
         let (close_data, data_shutdown) = watch::channel(false);
         let (_close_admin, admin_shutdown) = watch::channel(false);
-        let snapshot = self.gateway.snapshot();
-        let tls = match (&self.certificate, snapshot.listen.tls()) {
-            (Some(certificate), Some(section)) => Some(certificate.settings(section)?),
-            _ => None,
-        };
-        let door = Door::new(self.gateway.clone(), Data, snapshot.server.max_connections);
-        let listening = tokio::spawn(async move {
-            self.data.serve("data", door, tls, data_shutdown).await;
-        });
+        let sockets = std::mem::take(&mut self.data);
+        let listening = self.start_workers(sockets, &data_shutdown)?;
         if let Some(socket) = self.admin {
             let reloader = self.reloader.clone();
-            let door = Door::new(
-                self.gateway.clone(),
-                Admin { reloader },
-                ADMIN_CONNECTIONS_MAX,
-            );
+            let places = Arc::new(Semaphore::new(ADMIN_CONNECTIONS_MAX));
+            let door = Door::new(self.gateway.clone(), Admin { reloader }, places);
             tokio::spawn(async move { socket.serve("admin", door, None, admin_shutdown).await });
         }
-        drop(snapshot);
         ready();
 
         let serving = serve_until_signal(&self.gateway, &self.reloader, &mut signals);
@@ -164,7 +198,7 @@ async fn serve_until_signal(gateway: &Gateway, reloader: &Reloader, signals: &mu
 async fn drain(
     gateway: &Gateway,
     close: &watch::Sender<bool>,
-    listening: tokio::task::JoinHandle<()>,
+    listening: Vec<oneshot::Receiver<()>>,
 ) {
     let server = gateway.snapshot().server.clone();
     gateway.log.event(Level::Info, "draining", &[]);
@@ -173,7 +207,10 @@ async fn drain(
     // From here on connections are refused, and requests on open ones answered with 503.
     close.send_replace(true);
     gateway.drain.advance(Stage::Closing);
-    let _ = listening.await;
+    for is_closed in listening {
+        // A worker that is gone has closed its socket, too.
+        let _ = is_closed.await;
+    }
     if tokio::time::timeout(server.drain.0, gateway.drain.idle())
         .await
         .is_err()
