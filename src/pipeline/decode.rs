@@ -21,6 +21,9 @@ pub enum Encoding {
     Zstd,
 }
 
+/// The largest window of zstd, as a power of two: the 8 MiB that every decoder should support (RFC 8878, section 3.1.1.1.2).
+const ZSTD_WINDOW_LOG_MAX: u32 = 23;
+
 impl Encoding {
     /// Reads `content-encoding`.
     ///
@@ -62,10 +65,14 @@ impl Encoding {
                 _ => read(flate2::read::DeflateDecoder::new(&body[..]), limit),
             },
             Self::Brotli => read(brotli::Decompressor::new(&body[..], 4096), limit),
-            Self::Zstd => match zstd::stream::read::Decoder::with_buffer(&body[..]) {
-                Ok(decoder) => read(decoder, limit),
-                Err(_) => Err(undecodable()),
-            },
+            Self::Zstd => {
+                let decoder = zstd::stream::read::Decoder::with_buffer(&body[..]);
+                let bounded = decoder.and_then(|mut decoder| {
+                    decoder.window_log_max(ZSTD_WINDOW_LOG_MAX)?;
+                    Ok(decoder)
+                });
+                read(bounded.map_err(|_| undecodable())?, limit)
+            }
         }
     }
 }

@@ -19,10 +19,9 @@ use socket2::{Domain, Type};
 /// Connections that may wait to be accepted; the kernel caps it at `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
 
-/// A connection's buffers, in bytes: an answer's head and a body of usual size leave in one write, and a connection
-/// that waits holds little.
-const READ_BUFFER: usize = 8 * 1024;
-const WRITE_BUFFER: usize = 16 * 1024;
+/// What a connection gathers before it writes, in bytes: the head and the body of a usual answer leave in one write.
+/// Nothing is gathered when reading: what reads has buffers of its own.
+const WRITE_BUFFER: usize = 8 * 1024;
 
 /// A bound socket that nobody serves yet.
 pub struct Socket {
@@ -88,7 +87,7 @@ impl Socket {
         A: ServerApp + Send + Sync + 'static,
     {
         let address = self.address.to_string();
-        let buffers = L4BufferSettings::new(READ_BUFFER, WRITE_BUFFER);
+        let buffers = L4BufferSettings::new(0, WRITE_BUFFER);
         let mut config = ListenerConfig::tcp(&address).l4_buffer(buffers);
         if let Some(tls) = tls {
             config = config.tls(tls);

@@ -100,8 +100,9 @@ async fn a_bomb_is_refused_in_every_encoding_without_being_unpacked() {
             .assert_error(413, "request_too_large");
     }
     let grown = gateway.resident_bytes().saturating_sub(resident);
+    // The decoders have windows of their own, of up to 16 MiB.
     assert!(
-        grown < 32 << 20,
+        grown < 48 << 20,
         "64 MiB of blanks must not be held: grew by {grown} bytes"
     );
     assert!(upstream.received().is_empty());
