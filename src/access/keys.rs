@@ -105,7 +105,9 @@ impl Keys {
                         "the key of `{}` in team `{}` has the same `sha256`",
                         first.name, first.team.name
                     );
-                    document.error(&field("sha256"), message);
+                    document
+                        .error(&field("sha256"), message)
+                        .help("a key belongs to one entry; make another: tollgate keys new");
                     continue;
                 }
                 keys.by_digest.insert(digest, Arc::new(entry));
@@ -191,12 +193,17 @@ fn patterns(
     document: &mut Document,
 ) -> Patterns {
     let entries = entries(section);
-    for (at, name) in &entries {
+    for (index, (at, name)) in entries.iter().enumerate() {
+        let mut place = [path, &["models"]].concat();
+        place.extend(at.as_deref());
+        if entries[..index].iter().any(|(_, earlier)| earlier == name) {
+            document
+                .error(&place, format!("`{name}` stands twice in the list"))
+                .help("remove one");
+        }
         if is_known(name, known_models) {
             continue;
         }
-        let mut place = [path, &["models"]].concat();
-        place.extend(at.as_deref());
         let candidates = known_models.iter().map(String::as_str);
         let nearest = crate::config::nearest(name, candidates);
         let mistake = document.error(&place, format!("there is no model `{name}`"));

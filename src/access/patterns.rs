@@ -2,21 +2,23 @@
 
 use std::collections::HashSet;
 
-/// Names that are allowed: some, those with a prefix, or all.
+/// Names that are allowed: some, those that a pattern matches, or all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Patterns {
     exact: HashSet<String>,
-    /// What stands before the `*`; empty allows everything.
-    prefixes: Vec<String>,
+    /// What stands before and behind a `*`; nothing on either side allows everything.
+    around: Vec<(String, String)>,
 }
 
 impl Patterns {
-    /// A `*` at the end of a name stands for anything.
+    /// One `*` in a name stands for anything.
     pub fn new<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
         let mut patterns = Self::default();
         for name in names {
-            match name.strip_suffix('*') {
-                Some(prefix) => patterns.prefixes.push(prefix.to_owned()),
+            match name.split_once('*') {
+                Some((before, behind)) => {
+                    patterns.around.push((before.to_owned(), behind.to_owned()));
+                }
                 None => {
                     patterns.exact.insert(name.to_owned());
                 }
@@ -27,7 +29,11 @@ impl Patterns {
 
     /// Whether `name` is among them.
     pub fn allow(&self, name: &str) -> bool {
-        self.exact.contains(name) || self.prefixes.iter().any(|prefix| name.starts_with(prefix))
+        let matches = |(before, behind): &(String, String)| {
+            let rest = name.strip_prefix(before.as_str());
+            rest.is_some_and(|rest| rest.ends_with(behind.as_str()))
+        };
+        self.exact.contains(name) || self.around.iter().any(matches)
     }
 }
 
@@ -36,13 +42,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_star_stands_for_anything_behind_it() {
-        let patterns = Patterns::new(["fast", "openai/*"]);
+    fn a_star_stands_for_anything() {
+        let patterns = Patterns::new(["fast", "openai/*", "gpt-*-mini"]);
         for (name, allowed) in [
             ("fast", true),
             ("faster", false),
             ("openai/gpt-5", true),
             ("openai", false),
+            ("gpt-5-mini", true),
+            ("gpt-5", false),
         ] {
             assert_eq!(patterns.allow(name), allowed, "{name}");
         }

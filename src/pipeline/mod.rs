@@ -168,7 +168,9 @@ impl From<Unreadable> for End {
 }
 
 fn draining() -> Error {
+    // Another replica, or the next process, may answer: the caller's SDK shall try.
     Error::new(Kind::Draining, "the gateway is about to end; try again")
+        .retry_after(Duration::from_secs(1))
 }
 
 fn unidentified(why: NotIdentified) -> Error {

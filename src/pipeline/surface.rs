@@ -21,7 +21,7 @@ pub enum Surface {
 
 /// What is served, for whoever asks for something else.
 const SERVED: &str = "POST /v1/chat/completions, POST /v1/completions, POST /v1/embeddings, GET /v1/models, \
-     GET /v1/models/{id}, and POST /openai/deployments/{model}/… of these three";
+     GET /v1/models/{id}, and the same under /openai/v1 and /openai/deployments/{model}";
 
 impl Surface {
     /// Reads method and path.
@@ -61,7 +61,12 @@ impl Surface {
                 .find_map(|(verb, endpoint)| Some((rest.strip_suffix(verb)?, endpoint)))?;
             return Some(Self::Ask(endpoint, Some(decoded(model)?)));
         }
-        Some(match path.strip_prefix("/v1/")? {
+        // Azure's newer clients put its own prefix before OpenAI's paths.
+        let prefixes = ["/v1/", "/openai/v1/", "/openai/"];
+        let rest = prefixes
+            .iter()
+            .find_map(|prefix| path.strip_prefix(prefix))?;
+        Some(match rest {
             "chat/completions" => Self::Ask(Endpoint::Chat, None),
             "completions" => Self::Ask(Endpoint::Completions, None),
             "embeddings" => Self::Ask(Endpoint::Embeddings, None),
@@ -156,6 +161,11 @@ mod tests {
             Some(Surface::Ask(Endpoint::Chat, None))
         );
         assert_eq!(of("/v1/models"), Some(Surface::ListModels));
+        assert_eq!(of("/openai/models"), Some(Surface::ListModels));
+        assert_eq!(
+            of("/openai/v1/embeddings"),
+            Some(Surface::Ask(Endpoint::Embeddings, None))
+        );
         assert_eq!(
             of("/v1/models/openai%2Fgpt:5"),
             Some(Surface::ShowModel("openai/gpt:5".into()))

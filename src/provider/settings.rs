@@ -4,7 +4,7 @@ use http::{HeaderName, HeaderValue, Uri, header};
 
 use super::dial::Destination;
 use super::proxy::Proxy;
-use super::section::{DialectName, HealthSection, ProviderSection, RetrySection};
+use super::section::{DialectName, HealthSection, ProviderSection, RetrySection, TimeoutSection};
 use super::simulated::{self, Simulation};
 use crate::config::{Document, ScalarOr};
 
@@ -74,13 +74,20 @@ pub(super) fn fields(
         header::TRANSFER_ENCODING,
         header::CONNECTION,
     ];
+    let mut configured = Vec::new();
     for (field, value) in &section.headers {
         let path = ["providers", name, "headers", field];
         match (HeaderName::try_from(field), HeaderValue::from_str(value)) {
             (Ok(field), Ok(_)) if reserved.contains(&field) => {
                 document.error_at_key(&path, format!("`{field}` is the gateway's own to set"));
             }
+            (Ok(field), Ok(_)) if configured.contains(&field) => {
+                document
+                    .error_at_key(&path, format!("`{field}` is given twice"))
+                    .help("upper and lower case are the same in HTTP");
+            }
             (Ok(field), Ok(value)) => {
+                configured.push(field.clone());
                 fields.retain(|(ours, _)| *ours != field);
                 fields.push((field, value));
             }
@@ -111,6 +118,7 @@ pub(super) fn check_unbuilt(name: &str, section: &ProviderSection, document: &mu
             )
             .help("openai and simulated are");
     }
+    check_timeouts(&["providers", name], &section.timeout, document);
     check_retry_and_health(
         &["providers", name],
         section.retry.as_ref(),
@@ -162,6 +170,24 @@ pub(super) fn check_unbuilt(name: &str, section: &ProviderSection, document: &mu
     }
 }
 
+/// No time at all is never enough.
+pub fn check_timeouts(path: &[&str], timeout: &TimeoutSection, document: &mut Document) {
+    let fields = [
+        ("connect", timeout.connect),
+        ("first_token", timeout.first_token),
+        ("between_tokens", timeout.between_tokens),
+        ("total", timeout.total),
+    ];
+    for (field, limit) in fields {
+        if limit.is_some_and(|limit| limit.0.is_zero()) {
+            let place = [path, &["timeout", field]].concat();
+            document
+                .error(&place, format!("with `{field}: 0` every call would fail"))
+                .help("leave it out for its default");
+        }
+    }
+}
+
 /// Repeats and circuits are not built: what asks for them is an error, what asks for none is fine.
 pub fn check_retry_and_health(
     path: &[&str],
@@ -198,10 +224,13 @@ pub(super) fn simulation(
     for (field, share) in shares {
         if !(0.0..=1.0).contains(&share) {
             let path = [&["providers", name, "faults"], field].concat();
-            document.error(&path, "a share is between 0 and 1");
+            document
+                .error(&path, "a share is between 0 and 1")
+                .help("0.01 is one answer in a hundred");
         }
     }
-    if shares.iter().map(|(_, share)| share).sum::<f64>() > 1.0 {
+    let are_shares = shares.iter().all(|(_, share)| (0.0..=1.0).contains(share));
+    if are_shares && shares.iter().map(|(_, share)| share).sum::<f64>() > 1.0 {
         document.error(
             &["providers", name, "faults"],
             "the shares add up to more than 1",

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::config::{Document, nearest};
-use crate::provider::{Provider, Timeouts, check_retry_and_health};
+use crate::provider::{Provider, Timeouts, check_retry_and_health, check_timeouts};
 
 /// Every name that applications may ask for.
 #[derive(Default)]
@@ -56,18 +56,27 @@ impl Models {
         sections: Vec<(String, ModelSection)>,
         defaults: &DefaultsSection,
         providers: &HashMap<String, Arc<Provider>>,
+        provider_names: &[String],
         document: &mut Document,
     ) -> Self {
         let mut models = Self::default();
         for (index, (name, section)) in sections.into_iter().enumerate() {
+            check_timeouts(&["models", &name], &section.timeout, document);
             check_retry_and_health(
                 &["models", &name],
                 section.retry.as_ref(),
                 section.health.as_ref(),
                 document,
             );
-            let Some(model) = Model::resolve(index, &name, &section, defaults, providers, document)
-            else {
+            let Some(model) = Model::resolve(
+                index,
+                &name,
+                &section,
+                defaults,
+                providers,
+                provider_names,
+                document,
+            ) else {
                 continue;
             };
             let model = Arc::new(model);
@@ -108,19 +117,23 @@ impl Model {
         section: &ModelSection,
         defaults: &DefaultsSection,
         providers: &HashMap<String, Arc<Provider>>,
+        provider_names: &[String],
         document: &mut Document,
     ) -> Option<Self> {
         let path = ["models", name];
         let stars = |text: &str| text.matches('*').count();
         if stars(name) > 1 {
-            document.error_at_key(&path, "a name may hold one `*`");
+            document
+                .error_at_key(&path, "a name may hold one `*`")
+                .help("one is enough: `gpt-*` stands for all that begins so");
             return None;
         }
-        let is_unbuilt = section.any_of.is_some() || section.chain.is_some();
+        let has = |field| document.has(&["models", name, field]);
+        let has_other_way = has("any_of") || has("chain") || has("target");
         let target = match &section.target {
             Some(target) => target.as_str(),
+            None if has_other_way => return None, // already an error
             None if name.contains('*') => name,
-            None if is_unbuilt => return None, // already an error
             None => {
                 document
                     .error_at_key(&path, format!("the model `{name}` leads nowhere"))
@@ -133,7 +146,9 @@ impl Model {
             None => &path,
         };
         if stars(target) > stars(name) {
-            document.error(place, "the target holds a `*`, but the name does not");
+            document
+                .error(place, "the target holds a `*`, but the name does not")
+                .help("what the name's `*` stands for is put there");
             return None;
         }
         let Some((provider_name, upstream_name)) = target.split_once('/') else {
@@ -145,7 +160,7 @@ impl Model {
         let Some(provider) = providers.get(provider_name) else {
             // A provider that is there but has a mistake of its own is no second mistake.
             if !document.has(&["providers", provider_name]) {
-                let near = nearest(provider_name, providers.keys().map(String::as_str));
+                let near = nearest(provider_name, provider_names.iter().map(String::as_str));
                 let help = near.map(|near| format!("did you mean `{near}`?"));
                 let mistake =
                     document.error(place, format!("there is no provider `{provider_name}`"));

@@ -122,16 +122,21 @@ impl Snapshot {
         }
         check_store("state", "memory", file.state.as_ref(), document);
         check_store("ledger", "off", file.ledger.as_ref(), document);
+        check_server(&file.server, document);
+        crate::provider::check_timeouts(&["defaults"], &file.defaults.timeout, document);
         crate::provider::check_retry_and_health(
             &["defaults"],
             file.defaults.retry.as_ref(),
             file.defaults.health.as_ref(),
             document,
         );
+        let provider_names: Vec<String> = file.providers.keys().cloned().collect();
         let mut providers = HashMap::new();
         for (name, section) in file.providers {
             if name.contains('/') {
-                document.error_at_key(&["providers", &name], "a provider's name holds no `/`");
+                document
+                    .error_at_key(&["providers", &name], "a provider's name holds no `/`")
+                    .help("a target is split at its first one");
             }
             let before = previous.and_then(|previous| previous.providers.get(&name));
             let before = before.map(Arc::as_ref);
@@ -141,7 +146,13 @@ impl Snapshot {
         let model_names: Vec<String> = file.models.keys().cloned().collect();
         let team_count = file.teams.len();
         let models = file.models.into_iter().collect();
-        let models = Models::resolve(models, &file.defaults, &providers, document);
+        let models = Models::resolve(
+            models,
+            &file.defaults,
+            &providers,
+            &provider_names,
+            document,
+        );
         let teams = file.teams.into_iter().collect();
         let keys = Keys::resolve(teams, is_quickstart, &model_names, document);
         let row = || model_names.iter().map(|_| Places::default()).collect();
@@ -221,6 +232,24 @@ fn check_address(path: &[&str], address: &str, document: &mut Document) {
         document
             .error(path, format!("`{address}` is no address to listen on"))
             .help("it has the form host:port, such as 0.0.0.0:8080");
+    }
+}
+
+fn check_server(server: &ServerSection, document: &mut Document) {
+    let nothing = [
+        ("max_body", server.max_body.0 == 0),
+        ("max_answer", server.max_answer.0 == 0),
+        ("head_timeout", server.head_timeout.0.is_zero()),
+        ("body_timeout", server.body_timeout.0.is_zero()),
+        ("idle_timeout", server.idle_timeout.0.is_zero()),
+    ];
+    for (field, _) in nothing.into_iter().filter(|(_, is_nothing)| *is_nothing) {
+        document
+            .error(
+                &["server", field],
+                format!("with `{field}: 0` nothing could be served"),
+            )
+            .help("leave it out for its default");
     }
 }
 
