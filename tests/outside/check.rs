@@ -277,7 +277,7 @@ struct Report {
     text: String,
 }
 
-/// The errors in section 4's form: `FILE:LINE:COL: error: message` and what follows.
+/// The errors in their documented form: `FILE:LINE:COL: error: message` and what follows.
 fn reports(printed: &str, file: &str) -> Vec<Report> {
     let mut reports: Vec<Report> = Vec::new();
     for line in printed.lines() {

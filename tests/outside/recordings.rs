@@ -23,7 +23,7 @@ async fn every_recorded_whole_answer_comes_through_byte_for_byte() {
 }
 
 #[tokio::test]
-async fn every_recorded_error_answer_comes_through_as_section_5_says() {
+async fn every_recorded_error_answer_comes_through_as_documented() {
     let Some(stage) = Stage::set(|recording| recording.status != 200).await else {
         return;
     };
