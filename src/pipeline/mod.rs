@@ -2,6 +2,7 @@
 //!
 //! Invariant: what a request takes is given back by a guard when it ends, however it ends.
 
+mod answer;
 mod attempt;
 mod caller;
 mod decode;
@@ -18,21 +19,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
-use http::{HeaderName, HeaderValue, StatusCode, header};
 use pingora_core::protocols::http::ServerSession;
 
 use crate::access::{Key, NotIdentified};
 use crate::config::nearest;
-use crate::dialect::openai::{self, Request};
+use crate::dialect::openai::Request;
 use crate::dialect::{Error, Kind};
-use crate::provider::Failure;
 use crate::route::{Model, Target};
 use crate::snapshot::Snapshot;
 use crate::telemetry::Level;
-use attempt::{Attempt, NoAnswer, Reply, Whole, to_error};
+use attempt::{Attempt, NoAnswer, Reply};
 use caller::{Caller, Gone, Unreadable};
 use record::Record;
-use stream::{Ending, Stream};
 use surface::Surface;
 
 /// Answers one request whose head has been read.
@@ -47,7 +45,7 @@ pub async fn handle(gateway: &Gateway, session: &mut ServerSession) {
         Err(End::Gone) => record.left(),
         Err(End::Refused(refusal)) => {
             let Refusal { error, detail } = *refusal;
-            let fields = route_fields(&record, error.kind.code());
+            let fields = answer::route_fields(&record, error.kind.code());
             record.failed(error.kind.status().as_u16(), &error, detail);
             if caller.refuse(&error, fields).await.is_err() {
                 record.left();
@@ -78,9 +76,9 @@ async fn serve(
     record.key = Some(key.clone());
     let (endpoint, path_model) = match surface {
         Surface::Ask(endpoint, path_model) => (endpoint, path_model),
-        Surface::ListModels => return list_models(snapshot, &key, caller, record).await,
+        Surface::ListModels => return answer::list_models(snapshot, &key, caller, record).await,
         Surface::ShowModel(name) => {
-            return show_model(&name, snapshot, &key, caller, record).await;
+            return answer::show_model(&name, snapshot, &key, caller, record).await;
         }
     };
 
@@ -101,6 +99,8 @@ async fn serve(
         return Err(Error::invalid("model", message).into());
     }
 
+    // 4. Admit, 5. hide, 6. look up: each has its line here when its room is built.
+
     // 7. Route: one target, one attempt.
     let attempt = Attempt {
         endpoint,
@@ -120,11 +120,11 @@ async fn serve(
         () = gateway.drain.reached(Stage::Cutting) => return Err(draining().into()),
     };
 
-    // 9. Answer. 10. Settling is the record's, when it is dropped.
+    // 9. Answer. 10. Settle: the record does, when it is dropped.
     match reply {
-        Reply::Whole(whole) => answer_whole(whole, caller, record).await,
+        Reply::Whole(whole) => answer::whole(whole, caller, record).await,
         Reply::Stream(stream) => {
-            Box::pin(answer_stream(*stream, &target, gateway, caller, record)).await
+            Box::pin(answer::stream(*stream, &target, gateway, caller, record)).await
         }
     }
 }
@@ -238,135 +238,6 @@ fn report(gateway: &Gateway, target: &Target, none: NoAnswer) -> End {
         error: none.error,
         detail: Some(none.detail),
     }))
-}
-
-async fn list_models(
-    snapshot: &Snapshot,
-    key: &Key,
-    caller: &mut Caller<'_>,
-    record: &mut Record<'_>,
-) -> Result<(), End> {
-    let usable = snapshot.models.names().filter(|name| key.may_use(name));
-    answer_json(openai::model_list(usable), caller, record).await
-}
-
-async fn show_model(
-    name: &str,
-    snapshot: &Snapshot,
-    key: &Key,
-    caller: &mut Caller<'_>,
-    record: &mut Record<'_>,
-) -> Result<(), End> {
-    permitted(name, snapshot, key)?;
-    answer_json(openai::model(name), caller, record).await
-}
-
-async fn answer_json(
-    body: bytes::Bytes,
-    caller: &mut Caller<'_>,
-    record: &mut Record<'_>,
-) -> Result<(), End> {
-    record.answered(200);
-    let fields = vec![(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json"),
-    )];
-    Ok(caller.answer(StatusCode::OK, fields, body).await?)
-}
-
-async fn answer_whole(
-    whole: Whole,
-    caller: &mut Caller<'_>,
-    record: &mut Record<'_>,
-) -> Result<(), End> {
-    record.usage = whole.usage;
-    record.answered(whole.status.as_u16());
-    let verdict = match whole.status.is_success() {
-        true => "ok",
-        false => whole.status.as_str(),
-    };
-    let mut fields = whole.fields;
-    fields.extend(route_fields(record, verdict));
-    Ok(caller.answer(whole.status, fields, whole.body).await?)
-}
-
-async fn answer_stream(
-    mut stream: Stream,
-    target: &Target,
-    gateway: &Gateway,
-    caller: &mut Caller<'_>,
-    record: &mut Record<'_>,
-) -> Result<(), End> {
-    record.first_token();
-    let mut fields = std::mem::take(&mut stream.fields);
-    fields.push((header::CACHE_CONTROL, HeaderValue::from_static("no-cache")));
-    fields.extend(route_fields(record, "ok"));
-    let mut fields = Some(fields);
-    let cut = gateway.drain.reached(Stage::Cutting);
-    tokio::pin!(cut);
-    loop {
-        let next = tokio::select! {
-            biased;
-            next = stream.next() => next,
-            () = caller.left() => return Err(End::Gone),
-            () = &mut cut => return end_with_error(draining(), None, caller, record).await,
-        };
-        record.usage = stream.usage();
-        let piece = match next {
-            Ok(piece) => piece,
-            Err(failure) => {
-                let Failure { detail, .. } = &failure;
-                let detail = Some(detail.clone());
-                let error = to_error(&target.provider.name, &failure);
-                return end_with_error(error, detail, caller, record).await;
-            }
-        };
-        match fields.take() {
-            Some(fields) => caller.begin_stream(fields, piece.frames).await?,
-            None => caller.send(piece.frames).await?,
-        }
-        let Some(ending) = piece.ending else { continue };
-        match ending {
-            Ending::Complete => record.answered(200),
-            Ending::Failed => record.upstream_failed(200),
-        }
-        caller.end_stream().await?;
-        tokio::spawn(stream.finish());
-        return Ok(());
-    }
-}
-
-/// Ends a stream that has begun and cannot be completed: an error event, and no ending of the dialect's.
-async fn end_with_error(
-    error: Error,
-    detail: Option<String>,
-    caller: &mut Caller<'_>,
-    record: &mut Record<'_>,
-) -> Result<(), End> {
-    if !caller.is_begun() {
-        return Err(End::Refused(Box::new(Refusal { error, detail })));
-    }
-    record.failed(200, &error, detail);
-    caller.send(openai::error_event(&error)).await?;
-    Ok(caller.end_stream().await?)
-}
-
-/// What the caller is told of the route that its request took.
-fn route_fields(record: &Record<'_>, verdict: &str) -> Vec<(HeaderName, HeaderValue)> {
-    let Some(target) = &record.target else {
-        return Vec::new();
-    };
-    let route = [target, ";", verdict].concat();
-    let told = [
-        (&fields::X_MODEL, HeaderValue::from_str(target)),
-        (&fields::X_ATTEMPTS, Ok(HeaderValue::from(record.attempts))),
-        (&fields::X_ROUTE, HeaderValue::from_str(&route)),
-        (&fields::X_CACHE, Ok(HeaderValue::from_static("off"))),
-    ];
-    // A wildcard's model may hold what no header can: then it is left out.
-    let fit = told.into_iter();
-    fit.filter_map(|(name, value)| Some((name.clone(), value.ok()?)))
-        .collect()
 }
 
 #[cfg(test)]
