@@ -29,6 +29,7 @@ mod callers;
 mod faults;
 mod leaving;
 mod repetitions;
+mod reuse;
 
 // How it is run
 mod check;
