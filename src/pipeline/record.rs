@@ -131,6 +131,9 @@ impl Drop for Record<'_> {
                 let series =
                     (self.snapshot).series(&key.team, model, asked, target, is_success, metrics);
                 metrics.request(&series, status, took.as_secs_f64());
+                if let (200, Some(error)) = (status, error) {
+                    metrics.stream_failed(&series, error);
+                }
             }
             (key, _) => metrics.refused(key.as_ref().map_or("", |key| &key.team.name), status),
         }

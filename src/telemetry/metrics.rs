@@ -15,6 +15,7 @@ pub struct Metrics {
     registry: Registry,
     requests: IntCounterVec,
     duration: HistogramVec,
+    stream_errors: IntCounterVec,
     reloads: IntCounterVec,
     last_reload_successful: IntGauge,
     /// Requests that are being answered.
@@ -58,6 +59,11 @@ impl Metrics {
                 &["model", "target"],
             )
             .expect(VALID),
+            stream_errors: counters(
+                "tollgate_stream_errors_total",
+                "Streams that ended in an error event, with a status of 200.",
+                &["team", "model", "target", "error"],
+            ),
             reloads: counters(
                 "tollgate_config_reloads_total",
                 "Reloads of the configuration.",
@@ -100,9 +106,10 @@ impl Metrics {
     }
 
     fn register(&self) {
-        let all: [Box<dyn prometheus::core::Collector>; 12] = [
+        let all: [Box<dyn prometheus::core::Collector>; 13] = [
             Box::new(self.requests.clone()),
             Box::new(self.duration.clone()),
+            Box::new(self.stream_errors.clone()),
             Box::new(self.reloads.clone()),
             Box::new(self.last_reload_successful.clone()),
             Box::new(self.in_flight.clone()),
@@ -141,6 +148,13 @@ impl Metrics {
             }
         }
         series.duration.observe(seconds);
+    }
+
+    /// Counts a stream that broke off after its head. `error` is a code word of ours.
+    pub fn stream_failed(&self, series: &Series, error: &str) {
+        let [team, model, target] = &series.labels;
+        let labels = [team.as_str(), model, target, error];
+        self.stream_errors.with_label_values(&labels).inc();
     }
 
     /// Counts a request that was refused before it got to a model.

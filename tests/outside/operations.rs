@@ -206,3 +206,22 @@ async fn each_plane_serves_its_own_paths_only() {
     }
     assert_eq!(gateway.ask_admin(chat("up/m-1")).await.status, 404);
 }
+
+#[tokio::test]
+async fn a_stream_that_breaks_off_is_counted_though_its_status_was_200() {
+    let providers =
+        "providers: { demo: { dialect: simulated } }\nmodels: { cut: { target: demo/cut } }";
+    let gateway = Gateway::start(&config(providers)).await;
+    let answer = gateway.ask(chat_stream("cut")).await;
+    assert_eq!(answer.status, 200);
+    let broken = [
+        ("model", "cut"),
+        ("target", "demo/cut"),
+        ("error", "upstream_error"),
+    ];
+    gateway
+        .metric_becomes("tollgate_stream_errors_total", &broken, |count| {
+            count == 1.0
+        })
+        .await;
+}
