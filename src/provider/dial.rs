@@ -28,6 +28,8 @@ const PROXY_ANSWER_MAX: usize = 8 * 1024;
 pub struct Dialer {
     resolver: Resolver,
     tls: TlsConnector,
+    /// What could not be read of the system's root certificates, for the log.
+    pub warnings: Vec<String>,
 }
 
 /// Where to connect to.
@@ -46,15 +48,17 @@ pub struct Destination {
 impl Dialer {
     /// Trusts the system's roots (or those of `SSL_CERT_FILE`) and the bundled ones.
     pub fn new() -> Self {
+        let (roots, warnings) = roots();
         let mut config = ClientConfig::builder_with_provider(crypto())
             .with_safe_default_protocol_versions()
             .expect("ring supports TLS 1.2 and 1.3")
-            .with_root_certificates(roots())
+            .with_root_certificates(roots)
             .with_no_client_auth();
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Self {
             resolver: Resolver::default(),
             tls: TlsConnector::from(Arc::new(config)),
+            warnings,
         }
     }
 
@@ -125,16 +129,15 @@ pub fn crypto() -> Arc<rustls::crypto::CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
-fn roots() -> RootCertStore {
+/// The system's roots and the bundled ones, and what went wrong with the former.
+fn roots() -> (RootCertStore, Vec<String>) {
     let mut store = RootCertStore::empty();
     let system = rustls_native_certs::load_native_certs();
-    for error in &system.errors {
-        log::warn!("system root certificates: {error}");
-    }
+    let warnings = system.errors.iter().map(ToString::to_string).collect();
     store.add_parsable_certificates(system.certs);
     let bundled = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
     store.add_parsable_certificates(bundled.map(CertificateDer::clone));
-    store
+    (store, warnings)
 }
 
 /// Asks a proxy for a tunnel (RFC 9110, section 9.3.6).

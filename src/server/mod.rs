@@ -73,6 +73,10 @@ impl Server {
         if log::set_boxed_logger(Box::new(log.clone())).is_ok() {
             log::set_max_level(log::LevelFilter::Warn);
         }
+        for warning in &dialer.warnings {
+            let fields = [("error", warning.as_str())];
+            log.event(Level::Warn, "system root certificates not read", &fields);
+        }
         let gateway = Arc::new(Gateway::new(snapshot, metrics, log));
         let reloader = Reloader::new(path, gateway.clone(), dialer, certificate.clone());
         Ok(Self {

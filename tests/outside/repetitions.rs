@@ -16,7 +16,7 @@ const WORKERS: usize = 32;
 const DESCRIPTORS_GROWTH_MAX: usize = 2 * WORKERS;
 /// How much more memory may be resident in the later rounds than in the earlier ones. An allocator keeps now more, now
 /// less, so the least of several rounds is compared: a leak raises every one.
-const RESIDENT_GROWTH_BYTES_MAX: u64 = 16 << 20;
+const RESIDENT_GROWTH_BYTES_MAX: u64 = 32 << 20;
 /// In how many rounds, with a look at memory after each. The first warms up.
 const ROUNDS: usize = 11;
 
