@@ -307,17 +307,7 @@ async fn send_http1(stream: &mut Stream, authority: &str, post: &Post<'_>) -> st
 
 async fn read_http1_head(session: &mut Http1) -> Result<(), Broken> {
     for _ in 0..INFORMATIONAL_MAX {
-        session.read_response().await.map_err(|error| Broken {
-            // pingora's error tells only in its text whether a byte had come.
-            is_untouched: error.to_string().contains("bytes already read: 0"),
-            failure: Failure::new(
-                match error.etype() {
-                    pingora_core::ErrorType::InvalidHTTPHeader => FailureKind::Malformed,
-                    _ => FailureKind::Lost,
-                },
-                error,
-            ),
-        })?;
+        session.read_response().await.map_err(unreadable_head)?;
         if session
             .get_status()
             .is_some_and(|status| !status.is_informational())
@@ -330,6 +320,21 @@ async fn read_http1_head(session: &mut Http1) -> Result<(), Broken> {
         failure,
         is_untouched: false,
     })
+}
+
+fn unreadable_head(error: pingora_core::BError) -> Broken {
+    if *error.etype() == pingora_core::ErrorType::InvalidHTTPHeader {
+        // The error's text quotes what came, which may be content, and no log holds content.
+        return Broken {
+            failure: Failure::new(FailureKind::Malformed, "the head is not HTTP"),
+            is_untouched: false,
+        };
+    }
+    Broken {
+        // pingora's error tells only in its text whether a byte had come.
+        is_untouched: error.to_string().contains("bytes already read: 0"),
+        failure: Failure::new(FailureKind::Lost, error),
+    }
 }
 
 fn http2_head(authority: &str, post: &Post<'_>) -> pingora_core::Result<Box<RequestHeader>> {

@@ -151,6 +151,18 @@ async fn a_small_error_page_is_passed_on_as_it_came() {
 }
 
 #[tokio::test]
+async fn what_is_not_http_is_not_quoted_in_the_log() {
+    let upstream = Upstream::answering(|_| b"private words, no HTTP\r\n\r\n".to_vec()).await;
+    let (gateway, _upstream) = gateway_and(upstream).await;
+    let request = chat("up/m").header("x-request-id", "no-http");
+    let answer = gateway.ask(request).await;
+    answer.assert_error(502, "upstream_error");
+    gateway.request_line("no-http").await;
+    assert!(!gateway.log_text().contains("private words"));
+    assert!(!answer.text().contains("private words"));
+}
+
+#[tokio::test]
 async fn a_redirect_is_not_followed() {
     let elsewhere = Upstream::healthy().await;
     let location = elsewhere.address;
