@@ -27,6 +27,8 @@ pub struct Request {
     pub stream: bool,
     /// Whether the caller wants a stream's usage in a chunk of its own.
     pub wants_usage: bool,
+    /// How many choices an answer must have; None where that takes more than a look (completions of several prompts).
+    pub choices: Option<u64>,
     body: Bytes,
     model_place: Place,
     /// What to write where so that a stream reports its usage.
@@ -60,6 +62,7 @@ impl Request {
             Some(_) => return Err(Error::invalid("stream", "`stream` must be true or false")),
         };
         let (wants_usage, ask_usage) = usage_option(&body, &object)?;
+        let choices = (endpoint == Endpoint::Chat).then(|| choices(&object));
         let model_place = match object.place("model") {
             Some(range) => Place { range, lead: "" },
             None => Place::missing(&object, r#","model":"#),
@@ -68,6 +71,7 @@ impl Request {
             model,
             stream,
             wants_usage,
+            choices,
             model_place,
             ask_usage,
             body,
@@ -127,6 +131,14 @@ fn model_name(raw: &[u8]) -> Result<String, Error> {
         Ok(model) => Ok(model),
         Err(_) => Err(Error::invalid("model", "`model` must be a string")),
     }
+}
+
+/// `n`. What is no number is for the provider to refuse.
+fn choices(object: &Object<'_>) -> u64 {
+    let number = object
+        .value("n")
+        .and_then(|raw| std::str::from_utf8(raw).ok());
+    number.and_then(|text| text.parse().ok()).unwrap_or(1)
 }
 
 /// Whether `stream_options.include_usage` is set, and what to write where to set it. Options that we do not know

@@ -62,7 +62,7 @@ impl Stream {
             fields,
             body,
             frames: sse::Frames::default(),
-            watch: Watch::new(!attempt.request.wants_usage),
+            watch: Watch::new(!attempt.request.wants_usage, attempt.request.choices),
             ready: BytesMut::new(),
             ending: None,
             deadline: attempt.deadline,
@@ -133,7 +133,7 @@ impl Stream {
 
     /// The connection ended. That alone does not make an answer complete.
     fn end(&mut self) -> Result<Bytes, Failure> {
-        if self.frames.is_partial() || !self.watch.finished {
+        if self.frames.is_partial() || !self.watch.is_whole() {
             return Err(Failure::new(
                 FailureKind::Cut,
                 "the stream ended without its ending",

@@ -1,8 +1,11 @@
 //! Watching a stream go by: what it cost, whether it ended, and which chunk the caller did not ask for.
 
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use crate::dialect::{Usage, scan, sse};
 
@@ -11,10 +14,15 @@ use crate::dialect::{Usage, scan, sse};
 pub struct Watch {
     /// What the provider said that the stream cost.
     pub usage: Option<Usage>,
-    /// Whether a finish reason has been seen: the answer is whole, though `[DONE]` may be missing.
-    pub finished: bool,
     withhold_usage: bool,
+    /// How many choices there must be; None where the request does not tell.
+    choices: Option<u64>,
+    /// The indexes of those that have said why they finished.
+    finished: BTreeSet<u64>,
 }
+
+/// The most choices whose ends are remembered; OpenAI takes `n` up to 128.
+const CHOICES_MAX: usize = 1024;
 
 /// What a frame means to whoever forwards it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,13 +42,21 @@ pub enum Seen {
 }
 
 impl Watch {
-    /// `withhold_usage`: the caller did not ask for the usage chunk.
-    pub const fn new(withhold_usage: bool) -> Self {
+    /// `withhold_usage`: the caller did not ask for the usage chunk. `choices`: how many the caller asked for, if that
+    /// is known.
+    pub const fn new(withhold_usage: bool, choices: Option<u64>) -> Self {
         Self {
             usage: None,
-            finished: false,
             withhold_usage,
+            choices,
+            finished: BTreeSet::new(),
         }
+    }
+
+    /// Whether every choice has said why it finished: the answer is whole, though `[DONE]` may be missing.
+    pub fn is_whole(&self) -> bool {
+        let finished = self.finished.len() as u64;
+        self.choices.is_some_and(|choices| finished >= choices)
     }
 
     /// Looks at one frame.
@@ -75,7 +91,11 @@ impl Watch {
         let usage = set("usage");
         self.usage = usage.and_then(super::usage).or(self.usage);
         let choices = set("choices");
-        self.finished |= choices.is_some_and(is_finished);
+        if let Some(choices) = choices.filter(|choices| may_finish(choices)) {
+            let room = CHOICES_MAX.saturating_sub(self.finished.len());
+            self.finished
+                .extend(finished(choices).into_iter().take(room));
+        }
         let is_bare = choices.is_none_or(|list| list[1..].trim_ascii_start() == b"]");
         if set("error").is_some() && is_bare {
             return Seen::Failed;
@@ -87,9 +107,9 @@ impl Watch {
     }
 }
 
-/// Whether one of the choices has a finish reason. The quotes keep a model's own words out: inside a JSON string they
-/// are escaped.
-fn is_finished(choices: &[u8]) -> bool {
+/// Whether one of the choices may have a finish reason: a cheap look that spares most chunks a closer one. The quotes
+/// keep a model's own words out: inside a JSON string they are escaped.
+fn may_finish(choices: &[u8]) -> bool {
     static NAME: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(br#""finish_reason""#));
     NAME.find_iter(choices).any(|at| {
         let value = choices[at + NAME.needle().len()..].trim_ascii_start();
@@ -97,6 +117,21 @@ fn is_finished(choices: &[u8]) -> bool {
             .strip_prefix(b":")
             .is_some_and(|value| !value.trim_ascii_start().starts_with(b"null"))
     })
+}
+
+/// The indexes of the choices that have a finish reason.
+fn finished(choices: &[u8]) -> Vec<u64> {
+    #[derive(Deserialize)]
+    struct Choice {
+        #[serde(default)]
+        index: u64,
+        finish_reason: Option<IgnoredAny>,
+    }
+    let choices: Vec<Choice> = serde_json::from_slice(choices).unwrap_or_default();
+    let finished = choices
+        .into_iter()
+        .filter(|choice| choice.finish_reason.is_some());
+    finished.map(|choice| choice.index).collect()
 }
 
 #[cfg(test)]
@@ -111,7 +146,7 @@ mod tests {
     fn the_usage_chunk_is_withheld_only_from_who_did_not_ask() {
         let chunk = r#"{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}}"#;
         for (withhold, seen) in [(true, Seen::Withhold), (false, Seen::Part)] {
-            let mut watch = Watch::new(withhold);
+            let mut watch = Watch::new(withhold, Some(1));
             assert_eq!(see(&mut watch, chunk), seen);
             assert_eq!(watch.usage.map(|usage| usage.output_tokens), Some(2));
         }
@@ -119,15 +154,15 @@ mod tests {
 
     #[test]
     fn usage_beside_a_choice_reaches_everybody() {
-        let mut watch = Watch::new(true);
+        let mut watch = Watch::new(true, Some(1));
         let chunk = r#"{"choices":[{"finish_reason": "stop"}],"usage":{"prompt_tokens":1,"completion_tokens":2}}"#;
         assert_eq!(see(&mut watch, chunk), Seen::Part);
-        assert!(watch.finished && watch.usage.is_some());
+        assert!(watch.is_whole() && watch.usage.is_some());
     }
 
     #[test]
     fn chunks_without_choices_or_usage_pass() {
-        let mut watch = Watch::new(true);
+        let mut watch = Watch::new(true, Some(1));
         assert_eq!(
             see(&mut watch, r#"{"choices":[],"prompt_filter_results":[]}"#),
             Seen::Part
@@ -140,15 +175,15 @@ mod tests {
 
     #[test]
     fn what_the_model_says_is_not_taken_for_the_wire() {
-        let mut watch = Watch::new(true);
+        let mut watch = Watch::new(true, Some(1));
         let chunk = r#"{"choices":[{"delta":{"content":"\"finish_reason\": \"stop\", \"usage\": {}, \"error\": 1"},"finish_reason":null}]}"#;
         assert_eq!(see(&mut watch, chunk), Seen::Part);
-        assert!(!watch.finished && watch.usage.is_none());
+        assert!(!watch.is_whole() && watch.usage.is_none());
     }
 
     #[test]
     fn endings_are_told_apart() {
-        let mut watch = Watch::new(true);
+        let mut watch = Watch::new(true, Some(1));
         assert_eq!(see(&mut watch, "[DONE]"), Seen::Done);
         assert_eq!(
             see(&mut watch, r#"{"error":{"message":"overloaded"}}"#),
@@ -164,5 +199,25 @@ mod tests {
             watch.see(b"data: {\"choices\":\ndata: [],\"error\":{}}\n\n"),
             Seen::Failed
         );
+    }
+
+    #[test]
+    fn an_answer_is_whole_when_every_choice_is() {
+        let mut watch = Watch::new(true, Some(2));
+        let end = |index| format!(r#"{{"choices":[{{"index":{index},"finish_reason":"stop"}}]}}"#);
+        see(&mut watch, &end(0));
+        see(&mut watch, &end(0));
+        assert!(!watch.is_whole(), "the second choice is missing");
+        see(
+            &mut watch,
+            r#"{"choices":[{"index":1,"finish_reason":null}]}"#,
+        );
+        assert!(!watch.is_whole());
+        see(&mut watch, &end(1));
+        assert!(watch.is_whole());
+
+        let mut unknown = Watch::new(true, None);
+        see(&mut unknown, &end(0));
+        assert!(!unknown.is_whole(), "only `[DONE]` tells");
     }
 }
