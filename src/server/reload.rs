@@ -1,7 +1,8 @@
 //! Putting a changed configuration in force: on SIGHUP, on a changed file, and when the admin API asks.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Mutex;
@@ -23,10 +24,13 @@ pub struct Reloader {
     gateway: Arc<Gateway>,
     dialer: Arc<Dialer>,
     certificate: Option<Arc<Certificate>>,
-    /// What the files held when they were last read. Held while reloading, so that two do not overlap.
-    seen: Mutex<Vec<Option<Vec<u8>>>>,
-    watched: std::sync::Mutex<Vec<PathBuf>>,
+    /// The files that are watched, and what they held when they were last read. Held while reloading, so that two do not
+    /// overlap.
+    seen: Mutex<Contents>,
 }
+
+/// What files hold; nothing where one cannot be read.
+type Contents = BTreeMap<PathBuf, Option<Vec<u8>>>;
 
 /// What a reload said.
 pub struct Outcome {
@@ -48,8 +52,7 @@ impl Reloader {
     ) -> Self {
         let watched = watched_files(path.as_deref(), &gateway.snapshot());
         Self {
-            seen: Mutex::new(contents(&watched)),
-            watched: std::sync::Mutex::new(watched),
+            seen: Mutex::new(contents(watched)),
             path,
             gateway,
             dialer,
@@ -66,7 +69,10 @@ impl Reloader {
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            let is_changed = *self.seen.lock().await != contents(&self.watched());
+            let is_changed = {
+                let seen = self.seen.lock().await;
+                *seen != contents(seen.keys().cloned())
+            };
             if is_changed {
                 self.reload().await;
             }
@@ -76,7 +82,7 @@ impl Reloader {
     /// Reads the file again. If it is bad, the snapshot in force stays.
     pub async fn reload(&self) -> Outcome {
         let mut seen = self.seen.lock().await;
-        *seen = contents(&self.watched());
+        *seen = contents(seen.keys().cloned());
         let before = self.gateway.snapshot();
         let (name, text) = match &self.path {
             None => (
@@ -104,9 +110,14 @@ impl Reloader {
         };
         let needs_restart = before.needs_restart(&snapshot);
         self.reload_certificate(&snapshot);
-        let watched = watched_files(self.path.as_deref(), &snapshot);
-        *seen = contents(&watched);
-        *self.watched.lock().unwrap_or_else(PoisonError::into_inner) = watched;
+        // What was looked at before the file was read stays as it was then: a change since is still to be noticed.
+        let watched = watched_files(self.path.as_deref(), &snapshot).into_iter();
+        *seen = watched
+            .map(|file| match seen.remove_entry(&file) {
+                Some(entry) => entry,
+                None => with_content(file),
+            })
+            .collect();
         self.gateway.log.set_format(snapshot.log);
         self.gateway.replace(snapshot);
         self.gateway.metrics.reloaded(true);
@@ -150,13 +161,6 @@ impl Reloader {
             );
         }
     }
-
-    fn watched(&self) -> Vec<PathBuf> {
-        self.watched
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
 }
 
 fn watched_files(path: Option<&Path>, snapshot: &Snapshot) -> Vec<PathBuf> {
@@ -169,6 +173,11 @@ fn watched_files(path: Option<&Path>, snapshot: &Snapshot) -> Vec<PathBuf> {
 }
 
 /// What the files hold now. They are small, and read twice a second: a comparison of times would miss a swap.
-fn contents(files: &[PathBuf]) -> Vec<Option<Vec<u8>>> {
-    files.iter().map(|file| std::fs::read(file).ok()).collect()
+fn contents(files: impl IntoIterator<Item = PathBuf>) -> Contents {
+    files.into_iter().map(with_content).collect()
+}
+
+fn with_content(file: PathBuf) -> (PathBuf, Option<Vec<u8>>) {
+    let content = std::fs::read(&file).ok();
+    (file, content)
 }
