@@ -17,7 +17,7 @@ pub use answer::{Answer, Body, Head};
 pub use dial::{Destination, Dialer, crypto};
 pub use failure::{Failure, FailureKind, Phase};
 pub use section::{HealthSection, ProviderSection, RetrySection, TimeoutSection, Timeouts};
-pub use settings::{check_retry_and_health, check_timeouts};
+pub use settings::check_calls;
 
 use std::borrow::Cow;
 use std::sync::Arc;

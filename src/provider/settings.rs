@@ -118,9 +118,9 @@ pub(super) fn check_unbuilt(name: &str, section: &ProviderSection, document: &mu
             )
             .help("openai and simulated are");
     }
-    check_timeouts(&["providers", name], &section.timeout, document);
-    check_retry_and_health(
+    check_calls(
         &["providers", name],
+        &section.timeout,
         section.retry.as_ref(),
         section.health.as_ref(),
         document,
@@ -170,8 +170,20 @@ pub(super) fn check_unbuilt(name: &str, section: &ProviderSection, document: &mu
     }
 }
 
+/// What a provider, a model and the defaults say alike of calls: their time, repeats and circuits.
+pub fn check_calls(
+    path: &[&str],
+    timeout: &TimeoutSection,
+    retry: Option<&RetrySection>,
+    health: Option<&HealthSection>,
+    document: &mut Document,
+) {
+    check_timeouts(path, timeout, document);
+    check_retry_and_health(path, retry, health, document);
+}
+
 /// No time at all is never enough.
-pub fn check_timeouts(path: &[&str], timeout: &TimeoutSection, document: &mut Document) {
+fn check_timeouts(path: &[&str], timeout: &TimeoutSection, document: &mut Document) {
     let fields = [
         ("connect", timeout.connect),
         ("first_token", timeout.first_token),
@@ -189,7 +201,7 @@ pub fn check_timeouts(path: &[&str], timeout: &TimeoutSection, document: &mut Do
 }
 
 /// Repeats and circuits are not built: what asks for them is an error, what asks for none is fine.
-pub fn check_retry_and_health(
+fn check_retry_and_health(
     path: &[&str],
     retry: Option<&RetrySection>,
     health: Option<&HealthSection>,

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::config::{Document, nearest};
-use crate::provider::{Provider, Timeouts, check_retry_and_health, check_timeouts};
+use crate::provider::{Provider, Timeouts, check_calls};
 
 /// Every name that applications may ask for.
 #[derive(Default)]
@@ -61,9 +61,9 @@ impl Models {
     ) -> Self {
         let mut models = Self::default();
         for (index, (name, section)) in sections.into_iter().enumerate() {
-            check_timeouts(&["models", &name], &section.timeout, document);
-            check_retry_and_health(
+            check_calls(
                 &["models", &name],
+                &section.timeout,
                 section.retry.as_ref(),
                 section.health.as_ref(),
                 document,

@@ -20,7 +20,7 @@ use parking_lot::RwLock;
 
 use crate::access::{Keys, Team};
 use crate::config::{Diagnostics, Document, Environment, ScalarOr};
-use crate::provider::{Dialer, Provider};
+use crate::provider::{Dialer, Provider, check_calls};
 use crate::route::{Model, Models};
 use crate::telemetry::{LogFormat, Metrics, Series};
 
@@ -123,9 +123,9 @@ impl Snapshot {
         check_store("state", "memory", file.state.as_ref(), document);
         check_store("ledger", "off", file.ledger.as_ref(), document);
         check_server(&file.server, document);
-        crate::provider::check_timeouts(&["defaults"], &file.defaults.timeout, document);
-        crate::provider::check_retry_and_health(
+        check_calls(
             &["defaults"],
+            &file.defaults.timeout,
             file.defaults.retry.as_ref(),
             file.defaults.health.as_ref(),
             document,
