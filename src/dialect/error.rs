@@ -7,7 +7,7 @@ use http::StatusCode;
 use super::scan::Fault;
 
 /// An answer that the gateway itself gives because the request cannot be served.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Error {
     /// Which row of the error table it is.
     pub kind: Kind,
@@ -17,6 +17,8 @@ pub struct Error {
     pub param: Option<String>,
     /// When trying again may help.
     pub retry_after: Option<Duration>,
+    /// The provider's own status, where the error is a provider's and says it more exactly than `kind`.
+    pub provider_status: Option<StatusCode>,
 }
 
 impl Error {
@@ -27,6 +29,7 @@ impl Error {
             message: message.into(),
             param: None,
             retry_after: None,
+            provider_status: None,
         }
     }
 
@@ -44,11 +47,24 @@ impl Error {
         self
     }
 
+    /// A provider's error about the request: `kind` read from its body or, where that says nothing, from `status`.
+    pub fn of_provider(status: StatusCode, kind: Option<Kind>, message: impl Into<String>) -> Self {
+        Self {
+            provider_status: Some(status),
+            ..Self::new(kind.unwrap_or_else(|| Kind::of_status(status)), message)
+        }
+    }
+
+    /// The HTTP status.
+    pub fn status(&self) -> StatusCode {
+        self.provider_status.unwrap_or_else(|| self.kind.status())
+    }
+
     /// Whether the caller's SDK must not repeat the request by itself: the gateway has already done what helps.
     pub fn forbids_retry(&self) -> bool {
         self.retry_after.is_none()
             && matches!(
-                self.kind.status(),
+                self.status(),
                 StatusCode::BAD_GATEWAY
                     | StatusCode::SERVICE_UNAVAILABLE
                     | StatusCode::GATEWAY_TIMEOUT
@@ -97,25 +113,42 @@ pub enum Kind {
     UpstreamTimeout,
     /// The process is about to end.
     Draining,
+    /// A provider: too many requests or tokens for now.
+    RateLimited,
+    /// A provider: nothing is left to spend.
+    QuotaSpent,
+    /// A provider: the request does not fit the model's window.
+    ContextTooLong,
+    /// A provider: its filter refused the request or the answer.
+    ContentFiltered,
+    /// A provider: it has more to do than it can.
+    Overloaded,
+    /// A provider: it does not know what the request names.
+    NotFound,
+    /// A provider: an error of its own.
+    ProviderFailed,
 }
 
 impl Kind {
     /// The HTTP status.
     pub const fn status(self) -> StatusCode {
         match self {
-            Self::InvalidRequest => StatusCode::BAD_REQUEST,
+            Self::InvalidRequest | Self::ContextTooLong | Self::ContentFiltered => {
+                StatusCode::BAD_REQUEST
+            }
             Self::InvalidApiKey => StatusCode::UNAUTHORIZED,
             Self::ModelNotAllowed => StatusCode::FORBIDDEN,
-            Self::ModelNotFound | Self::UnknownEndpoint => StatusCode::NOT_FOUND,
+            Self::ModelNotFound | Self::UnknownEndpoint | Self::NotFound => StatusCode::NOT_FOUND,
             Self::UnknownMethod => StatusCode::METHOD_NOT_ALLOWED,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::RequestTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Internal | Self::ProviderFailed => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Upstream => StatusCode::BAD_GATEWAY,
-            Self::Draining => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Draining | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
             Self::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
+            Self::RateLimited | Self::QuotaSpent => StatusCode::TOO_MANY_REQUESTS,
         }
     }
 
@@ -135,6 +168,27 @@ impl Kind {
             Self::Upstream => "upstream_error",
             Self::UpstreamTimeout => "upstream_timeout",
             Self::Draining => "draining",
+            Self::RateLimited => "rate_limit_exceeded",
+            Self::QuotaSpent => "insufficient_quota",
+            Self::ContextTooLong => "context_length_exceeded",
+            Self::ContentFiltered => "content_filter",
+            Self::Overloaded => "overloaded",
+            Self::NotFound => "not_found",
+            Self::ProviderFailed => "provider_error",
+        }
+    }
+
+    /// What a provider's bare status means.
+    pub fn of_status(status: StatusCode) -> Self {
+        match status.as_u16() {
+            401..=403 => Self::InvalidApiKey,
+            404 => Self::NotFound,
+            408 | 504 => Self::UpstreamTimeout,
+            413 => Self::RequestTooLarge,
+            429 => Self::RateLimited,
+            503 | 529 => Self::Overloaded,
+            500..=599 => Self::ProviderFailed,
+            _ => Self::InvalidRequest,
         }
     }
 }

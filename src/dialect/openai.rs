@@ -189,6 +189,7 @@ fn usage(raw: &[u8]) -> Option<Usage> {
     Some(Usage {
         input_tokens: tokens("prompt_tokens")?,
         output_tokens: tokens("completion_tokens").unwrap_or(0),
+        ..Usage::default()
     })
 }
 
@@ -214,7 +215,14 @@ pub fn error_event(error: &Error) -> Bytes {
 fn error_type(kind: Kind) -> &'static str {
     match kind {
         Kind::ModelNotAllowed => "permission_error",
-        Kind::Internal | Kind::Upstream | Kind::UpstreamTimeout | Kind::Draining => "server_error",
+        Kind::Internal
+        | Kind::Upstream
+        | Kind::UpstreamTimeout
+        | Kind::Draining
+        | Kind::Overloaded
+        | Kind::ProviderFailed => "server_error",
+        Kind::RateLimited => "rate_limit_error",
+        Kind::QuotaSpent => "insufficient_quota",
         _ => "invalid_request_error",
     }
 }
@@ -329,6 +337,7 @@ mod tests {
         let usage = Usage {
             input_tokens: 3,
             output_tokens: 5,
+            ..Usage::default()
         };
         assert_eq!(read_answer(chat), Ok(Some(usage)));
         assert_eq!(read_answer(b"{}"), Ok(None));

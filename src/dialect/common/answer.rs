@@ -1,0 +1,109 @@
+//! An answer in the common form.
+
+use super::json::Json;
+use super::request::Part;
+use crate::dialect::Dialect;
+
+/// A model's whole answer.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Answer {
+    /// The provider's id of it; empty where it gives none.
+    pub id: String,
+    /// The model as the provider calls it.
+    pub model: String,
+    /// When it was made, in seconds of Unix time, where the provider says.
+    pub created: Option<u64>,
+    /// One for each of the request's `n`.
+    pub choices: Vec<Choice>,
+    /// What it cost, where the provider says.
+    pub usage: Option<Usage>,
+    /// The tier that served it.
+    pub service_tier: Option<String>,
+}
+
+/// One of the answers.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Choice {
+    /// What the model said, in order.
+    pub parts: Vec<Part>,
+    /// Why it ended; None where the provider does not say.
+    pub finish: Option<Finish>,
+    /// Tokens with their log-probabilities, where they were asked for.
+    pub logprobs: Vec<TokenLogprob>,
+}
+
+/// Why an answer ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Finish {
+    /// The model was done.
+    Stop,
+    /// One of the request's `stop` texts came; which, where the provider says.
+    StopSequence(Option<String>),
+    /// `max_tokens`, or the model's own bound.
+    Length,
+    /// The model waits for tools.
+    ToolCalls,
+    /// A filter of the provider's cut it or left it out.
+    ContentFilter,
+    /// The model would not answer.
+    Refusal,
+    /// The provider paused a long turn; send it back to go on (Anthropic's `pause_turn`).
+    Pause,
+    /// The model called a tool in a way that cannot be read.
+    MalformedCall,
+    /// A reason that only one dialect knows, in its word.
+    Other(String),
+}
+
+/// Tokens that an answer was billed for, as the provider reported them. Zero where it says nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Tokens of the request: cached, written to the cache, audio and image ones included.
+    pub input_tokens: u64,
+    /// Tokens of the answer: reasoning, audio and image ones included.
+    pub output_tokens: u64,
+    /// Of the input: read from the provider's cache.
+    pub cache_read_tokens: u64,
+    /// Of the input: written to the provider's cache, for any time.
+    pub cache_write_tokens: u64,
+    /// Of those: written for an hour.
+    pub cache_write_1h_tokens: u64,
+    /// Of the input: audio.
+    pub input_audio_tokens: u64,
+    /// Of the output: reasoning.
+    pub reasoning_tokens: u64,
+    /// Of the output: audio.
+    pub output_audio_tokens: u64,
+    /// Of the output: images.
+    pub output_image_tokens: u64,
+}
+
+/// A source that a text cites.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Citation {
+    /// Where the source is.
+    pub url: Option<String>,
+    /// What it is called.
+    pub title: Option<String>,
+    /// What it says.
+    pub cited_text: Option<String>,
+    /// The part of the citing text, in Unicode characters from its beginning: start and end.
+    pub span: Option<(u64, u64)>,
+    /// Whose `json` it is.
+    pub origin: Dialect,
+    /// As the origin wrote it, for callers who speak its dialect.
+    pub json: Json,
+}
+
+/// A token and how likely it was.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TokenLogprob {
+    /// The token's text.
+    pub token: String,
+    /// The natural logarithm of its probability.
+    pub logprob: f64,
+    /// The token's bytes, where the provider gives them.
+    pub bytes: Option<Vec<u8>>,
+    /// The likeliest tokens in its place.
+    pub top: Vec<TokenLogprob>,
+}

@@ -1,0 +1,28 @@
+//! The common form: what a request, an answer and a stream are when no wire format is looked at.
+//!
+//! A dialect that differs from the caller's is reached through it. It holds all that two dialects may have in common;
+//! what only one knows is carried along under that dialect's own name and reaches a target that speaks it. What a
+//! target cannot hold is told by name ([`Feature`]), never lost in silence.
+
+mod answer;
+mod collect;
+mod delta;
+mod feature;
+mod ids;
+mod json;
+mod outgoing;
+mod request;
+mod stream;
+
+pub use answer::{Answer, Choice, Citation, Finish, TokenLogprob, Usage};
+pub use collect::Collector;
+pub use delta::{Context, Delta};
+pub use feature::{Carry, Dropped, Feature};
+pub use ids::{derived_call_id, fitted_id, prefixed_id};
+pub use json::Json;
+pub use outgoing::Outgoing;
+pub use request::{
+    Cache, Content, Effort, Format, Function, Part, Reasoning, Request, Role, Signature, Source,
+    Thinking, ThinkingBudget, Tool, ToolChoice, Turn,
+};
+pub use stream::{Malformed, ReadStream, WriteStream};

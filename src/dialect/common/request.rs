@@ -1,0 +1,544 @@
+//! A request in the common form.
+
+use super::json::Json;
+use crate::dialect::Dialect;
+
+/// What a caller asks of a model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    /// The dialect that it came in.
+    pub source: Dialect,
+    /// The model's name: the caller's when read, the provider's when written.
+    pub model: String,
+    /// Whether the answer shall be a stream.
+    pub stream: bool,
+    /// Whether a stream shall end in its usage. Only chat and completions leave the choice to the caller.
+    pub include_usage: bool,
+    /// The conversation, oldest turn first. System turns stand where the caller put them.
+    pub turns: Vec<Turn>,
+    /// What the model may call.
+    pub tools: Vec<Tool>,
+    /// Which of them it shall call.
+    pub tool_choice: Option<ToolChoice>,
+    /// Whether it may call several at once; None is the provider's default (it may).
+    pub parallel_tool_calls: Option<bool>,
+    /// What form the answer shall have.
+    pub format: Format,
+    /// How much the model shall think.
+    pub reasoning: Option<Reasoning>,
+    /// The most tokens of an answer, reasoning included.
+    pub max_tokens: Option<u64>,
+    /// 0 to 2 (Anthropic, Cohere, Bedrock: to 1).
+    pub temperature: Option<f64>,
+    /// Nucleus sampling.
+    pub top_p: Option<f64>,
+    /// Sampling among the likeliest tokens.
+    pub top_k: Option<u64>,
+    /// Texts that end the answer.
+    pub stop: Vec<String>,
+    /// For answers that repeat.
+    pub seed: Option<i64>,
+    /// How many answers.
+    pub n: Option<u64>,
+    /// Whether to tell tokens' log-probabilities, and of how many alternatives.
+    pub logprobs: Option<u64>,
+    /// Against tokens that have occurred.
+    pub presence_penalty: Option<f64>,
+    /// Against tokens that have occurred often.
+    pub frequency_penalty: Option<f64>,
+    /// OpenAI's bias by token.
+    pub logit_bias: Option<Json>,
+    /// The caller's own user.
+    pub user: Option<String>,
+    /// The caller's own labels: an object of strings.
+    pub metadata: Option<Json>,
+    /// `auto`, `default`, `flex`, `priority`, …
+    pub service_tier: Option<String>,
+    /// Whether the provider shall keep the answer.
+    pub store: Option<bool>,
+    /// `low`, `medium`, `high`: how much the model shall say.
+    pub verbosity: Option<String>,
+    /// Top-level fields of the caller's dialect that have no place above, in their order, under its own names (Gemini's
+    /// with their path: `generationConfig.mediaResolution`).
+    pub extra: Vec<(String, Json)>,
+}
+
+impl Request {
+    /// A request that says nothing yet.
+    pub fn new(source: Dialect, model: impl Into<String>) -> Self {
+        Self {
+            source,
+            model: model.into(),
+            stream: false,
+            include_usage: true,
+            turns: Vec::new(),
+            tools: Vec::new(),
+            tool_choice: None,
+            parallel_tool_calls: None,
+            format: Format::Text,
+            reasoning: None,
+            max_tokens: None,
+            temperature: None,
+            top_p: None,
+            top_k: None,
+            stop: Vec::new(),
+            seed: None,
+            n: None,
+            logprobs: None,
+            presence_penalty: None,
+            frequency_penalty: None,
+            logit_bias: None,
+            user: None,
+            metadata: None,
+            service_tier: None,
+            store: None,
+            verbosity: None,
+            extra: Vec::new(),
+        }
+    }
+
+    /// The functions among the tools.
+    pub fn functions(&self) -> impl Iterator<Item = &Function> {
+        self.tools.iter().filter_map(|tool| match tool {
+            Tool::Function(function) => Some(function),
+            Tool::Hosted { .. } => None,
+        })
+    }
+}
+
+/// One turn of a conversation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Turn {
+    /// Who speaks.
+    pub role: Role,
+    /// What is said, in order. Results of tools are parts of a user's turn.
+    pub parts: Vec<Part>,
+    /// The speaker's name (OpenAI's `name`).
+    pub name: Option<String>,
+}
+
+/// Who speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The operator of the application.
+    System,
+    /// OpenAI's newer word for it; others know only the system.
+    Developer,
+    /// The user, and the tools that the application ran.
+    User,
+    /// The model.
+    Assistant,
+}
+
+/// A piece of a turn.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Part {
+    /// What it is.
+    pub content: Content,
+    /// The provider shall cache the prompt up to and including this part.
+    pub cache: Option<Cache>,
+}
+
+impl From<Content> for Part {
+    fn from(content: Content) -> Self {
+        Self {
+            content,
+            cache: None,
+        }
+    }
+}
+
+impl Part {
+    /// A plain text.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self::from(Content::Text {
+            text: text.into(),
+            citations: Vec::new(),
+        })
+    }
+}
+
+/// What a piece of a turn is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Content {
+    /// Text, and what its author cites for it.
+    Text {
+        /// The text.
+        text: String,
+        /// Its sources.
+        citations: Vec<super::Citation>,
+    },
+    /// The model's words on why it does not answer.
+    Refusal(String),
+    /// A picture.
+    Image {
+        /// Where it is.
+        source: Source,
+        /// `low`, `high`, `auto`.
+        detail: Option<String>,
+    },
+    /// A document, such as a PDF.
+    Document {
+        /// Where it is.
+        source: Source,
+        /// Its file name or title.
+        name: Option<String>,
+        /// Whether the model shall cite it.
+        cite: bool,
+    },
+    /// A recording.
+    Audio {
+        /// Where it is. The media type tells the format: `audio/wav`, `audio/mp3`.
+        source: Source,
+    },
+    /// A film.
+    Video {
+        /// Where it is.
+        source: Source,
+    },
+    /// The model calls a tool.
+    ToolCall {
+        /// Ties the result to it.
+        id: String,
+        /// The tool's name.
+        name: String,
+        /// JSON text as the model wrote it: an object, unless it was cut. Empty means none.
+        arguments: String,
+        /// The provider's seal on the thought behind it (Gemini's `thoughtSignature`).
+        signature: Option<Signature>,
+    },
+    /// What a tool answered.
+    ToolResult {
+        /// The call's id.
+        id: String,
+        /// The tool's name, where the dialect tells; writers that need it look it up by the id.
+        name: Option<String>,
+        /// Texts, images, documents.
+        parts: Vec<Part>,
+        /// The tool failed.
+        is_error: bool,
+    },
+    /// The model thinks.
+    Thinking(Thinking),
+    /// What only `dialect` knows: a hosted tool's call or result, a container, a reference.
+    Opaque {
+        /// Whose it is.
+        dialect: Dialect,
+        /// Its `type` there, for telling what was dropped.
+        kind: String,
+        /// As it came.
+        json: Json,
+    },
+}
+
+/// Where media are.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Source {
+    /// In the request.
+    Base64 {
+        /// `image/png`, …
+        media_type: String,
+        /// Base64, standard alphabet.
+        data: String,
+    },
+    /// Anywhere: `https:`, or a provider's own scheme (`gs:`, `s3:`).
+    Url {
+        /// The URL.
+        url: String,
+        /// The media type, where the dialect tells.
+        media_type: Option<String>,
+    },
+    /// At the provider, uploaded before.
+    File {
+        /// Whose id it is.
+        dialect: Dialect,
+        /// The id.
+        id: String,
+    },
+    /// A document that is plain text.
+    Text(String),
+}
+
+/// What the model thought.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Thinking {
+    /// The thought, or the summary that is shown of it; empty where it is hidden.
+    pub text: String,
+    /// The provider's seal on it; without, most take no thought back.
+    pub signature: Option<Signature>,
+    /// Responses' `rs_…` id of the item, which belongs to its seal.
+    pub id: Option<String>,
+    /// The thought itself is in the seal (Anthropic's `redacted_thinking`).
+    pub is_redacted: bool,
+}
+
+/// A provider's seal on a thought: opaque, and of use only where it was made.
+///
+/// In a caller's dialect that is not `origin`'s own it is written with its origin before it, so that it can come back
+/// through any client and is sent only to where it belongs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signature {
+    /// Whose it is: [`Dialect::Anthropic`] also for Claude at Bedrock and Vertex, which share seals;
+    /// [`Dialect::Responses`] for OpenAI's encrypted content; [`Dialect::Gemini`]; [`Dialect::Chat`] for what an
+    /// OpenAI-compatible server sealed.
+    pub origin: Dialect,
+    /// As its origin wrote it.
+    pub value: String,
+}
+
+impl Signature {
+    const LEAD: &'static str = "tg1:";
+
+    /// Reads what stands in a message of `dialect`, whose own seals are `dialect`'s.
+    pub fn read(dialect: Dialect, text: &str) -> Self {
+        let wrapped = text
+            .strip_prefix(Self::LEAD)
+            .and_then(|rest| rest.split_once(':'));
+        if let Some((origin, value)) = wrapped
+            && let Some(origin) = Dialect::named(origin)
+        {
+            return Self {
+                origin,
+                value: value.to_owned(),
+            };
+        }
+        Self {
+            origin: dialect,
+            value: text.to_owned(),
+        }
+    }
+
+    /// What to write into an answer for a caller who speaks `dialect`.
+    pub fn shown_to(&self, dialect: Dialect) -> String {
+        match self.origin == dialect {
+            true => self.value.clone(),
+            false => [Self::LEAD, self.origin.name(), ":", &self.value].concat(),
+        }
+    }
+
+    /// The seal for a provider whose seals are `origin`'s; None if it is another's.
+    pub fn sent_to(&self, origin: Dialect) -> Option<&str> {
+        (self.origin == origin).then_some(self.value.as_str())
+    }
+}
+
+/// How long a provider shall cache a prompt.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Cache {
+    /// The provider's usual time (Anthropic: five minutes).
+    #[default]
+    Usual,
+    /// An hour.
+    Hour,
+}
+
+/// What the model may call.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Tool {
+    /// A function of the application's.
+    Function(Function),
+    /// A tool that the provider runs, known to one dialect only.
+    Hosted {
+        /// Whose it is.
+        dialect: Dialect,
+        /// Its type or name there.
+        kind: String,
+        /// As it came.
+        json: Json,
+    },
+}
+
+/// A function of the application's.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Function {
+    /// Its name.
+    pub name: String,
+    /// What it does.
+    pub description: Option<String>,
+    /// The JSON Schema of its arguments, an object; None if it takes none.
+    pub parameters: Option<Json>,
+    /// Whether arguments must fit the schema.
+    pub strict: Option<bool>,
+    /// The provider shall cache the prompt up to here.
+    pub cache: Option<Cache>,
+}
+
+/// Which tools the model shall call.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ToolChoice {
+    /// As it likes.
+    Auto,
+    /// None of them.
+    None,
+    /// One or more of them.
+    Required,
+    /// This one.
+    Named(String),
+    /// Of these alone.
+    Allowed {
+        /// Their names.
+        names: Vec<String>,
+        /// At least one.
+        required: bool,
+    },
+}
+
+/// What form an answer shall have.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Format {
+    /// Any.
+    #[default]
+    Text,
+    /// A JSON object.
+    Json,
+    /// JSON that fits a schema.
+    Schema {
+        /// The schema's name.
+        name: Option<String>,
+        /// What it is for.
+        description: Option<String>,
+        /// The JSON Schema.
+        schema: Json,
+        /// Whether the provider must enforce it.
+        strict: Option<bool>,
+    },
+}
+
+/// How much the model shall think.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Reasoning {
+    /// In words.
+    pub effort: Option<Effort>,
+    /// In tokens.
+    pub budget: Option<ThinkingBudget>,
+    /// Whether the caller wants to see thoughts or a summary of them (Gemini's `includeThoughts`; OpenAI's `summary`,
+    /// Anthropic's `display`).
+    pub show: Option<bool>,
+}
+
+/// OpenAI's scale of reasoning efforts; Anthropic's `max` is `XHigh`'s neighbour and read as [`Effort::Max`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Effort {
+    /// No reasoning.
+    None,
+    /// As little as the model can.
+    Minimal,
+    /// Little.
+    Low,
+    /// The usual.
+    Medium,
+    /// Much.
+    High,
+    /// More.
+    XHigh,
+    /// As much as it can.
+    Max,
+}
+
+impl Effort {
+    const ALL: [Self; 7] = [
+        Self::None,
+        Self::Minimal,
+        Self::Low,
+        Self::Medium,
+        Self::High,
+        Self::XHigh,
+        Self::Max,
+    ];
+
+    /// The word in OpenAI's, Anthropic's and (in upper case) Gemini's fields.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Minimal => "minimal",
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::XHigh => "xhigh",
+            Self::Max => "max",
+        }
+    }
+
+    /// Reads the word, in any case.
+    pub fn named(name: &str) -> Option<Self> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|effort| effort.name().eq_ignore_ascii_case(name))
+    }
+
+    /// The budget that stands for it where a provider counts tokens. The figures are the steps that Google publishes for
+    /// its OpenAI-compatible endpoint (1,024 / 8,192 / 24,576), with one between and one above.
+    pub const fn budget(self) -> ThinkingBudget {
+        match self {
+            Self::None => ThinkingBudget::Off,
+            Self::Minimal | Self::Low => ThinkingBudget::Tokens(1_024),
+            Self::Medium => ThinkingBudget::Tokens(8_192),
+            Self::High => ThinkingBudget::Tokens(24_576),
+            Self::XHigh | Self::Max => ThinkingBudget::Tokens(32_768),
+        }
+    }
+}
+
+/// How many tokens a model may think for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ThinkingBudget {
+    /// None.
+    Off,
+    /// As many as the model finds right (Anthropic's `adaptive`, Gemini's -1).
+    Dynamic,
+    /// Up to so many.
+    Tokens(u64),
+}
+
+impl ThinkingBudget {
+    /// The effort that stands for it where a provider knows words only.
+    pub const fn effort(self) -> Effort {
+        match self {
+            Self::Off => Effort::None,
+            Self::Dynamic => Effort::Medium,
+            Self::Tokens(0..=2_048) => Effort::Low,
+            Self::Tokens(2_049..=12_288) => Effort::Medium,
+            Self::Tokens(_) => Effort::High,
+        }
+    }
+}
+
+impl Reasoning {
+    /// The effort, said or implied.
+    pub fn as_effort(&self) -> Option<Effort> {
+        self.effort.or(self.budget.map(ThinkingBudget::effort))
+    }
+
+    /// The budget, said or implied.
+    pub fn as_budget(&self) -> Option<ThinkingBudget> {
+        self.budget.or(self.effort.map(Effort::budget))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seal_comes_back_through_a_foreign_client() {
+        let seal = Signature {
+            origin: Dialect::Gemini,
+            value: "a:b==".into(),
+        };
+        assert_eq!(seal.shown_to(Dialect::Gemini), "a:b==");
+        let shown = seal.shown_to(Dialect::Anthropic);
+        assert_eq!(Signature::read(Dialect::Anthropic, &shown), seal);
+        assert_eq!(seal.sent_to(Dialect::Anthropic), None);
+        let own = Signature::read(Dialect::Anthropic, "EqQBCg==");
+        assert_eq!(own.sent_to(Dialect::Anthropic), Some("EqQBCg=="));
+        let odd = Signature::read(Dialect::Anthropic, "tg1:nobody:x");
+        assert_eq!(odd.value, "tg1:nobody:x");
+    }
+
+    #[test]
+    fn efforts_and_budgets_stand_for_each_other() {
+        for effort in [Effort::None, Effort::Low, Effort::Medium, Effort::High] {
+            assert_eq!(effort.budget().effort(), effort);
+            assert_eq!(Effort::named(&effort.name().to_uppercase()), Some(effort));
+        }
+    }
+}
