@@ -1,0 +1,7 @@
+//! Streams: named events, from `message-start` to `message-end`, and after it `data: [DONE]`.
+
+mod reader;
+mod writer;
+
+pub use reader::Reader;
+pub use writer::Writer;

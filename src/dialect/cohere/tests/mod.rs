@@ -1,0 +1,1 @@
+use crate::dialect::common as _;
