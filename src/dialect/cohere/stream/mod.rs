@@ -1,7 +1,0 @@
-//! Streams: named events, from `message-start` to `message-end`, and after it `data: [DONE]`.
-
-mod reader;
-mod writer;
-
-pub use reader::Reader;
-pub use writer::Writer;

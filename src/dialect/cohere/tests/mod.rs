@@ -1,1 +1,0 @@
-use crate::dialect::common as _;
