@@ -16,11 +16,13 @@ mod upstream;
 // What passes through
 mod azure;
 mod bodies;
+mod envelopes;
 mod headers;
 mod keys;
 mod passthrough;
 mod protocols;
 mod recordings;
+mod stored;
 mod tls;
 mod upstream_tls;
 
