@@ -3,28 +3,14 @@
 //! Invariant: no I/O here, and no configuration; bytes go in, bytes and facts come out.
 
 pub mod accent;
-pub mod anthropic;
-pub mod chat;
 pub mod common;
-pub mod completions;
 pub mod error;
-pub mod incoming;
 mod names;
 pub mod openai;
-#[cfg(test)]
-pub mod recorded;
 pub mod scan;
 pub mod sse;
-#[cfg(test)]
-mod table;
-mod translate;
-
-mod stubs;
-pub use stubs::*;
 
 pub use accent::Accent;
 pub use common::Usage;
 pub use error::{Error, Kind};
-pub use incoming::{Incoming, PathFacts};
-pub use names::{Dialect, Endpoint, Operation};
-pub use translate::{Frames, Framing, model, model_list};
+pub use names::{Dialect, Endpoint};

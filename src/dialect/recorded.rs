@@ -38,10 +38,7 @@ impl Recorded {
 /// Every recording, or none where they are not at hand.
 pub fn all() -> &'static [Recorded] {
     static ALL: LazyLock<Vec<Recorded>> = LazyLock::new(|| {
-        let path = concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/../shared/data/recordings/dev.jsonl"
-        );
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data/recordings/dev.jsonl");
         let Ok(text) = std::fs::read_to_string(path) else {
             eprintln!("skipped: no recordings");
             return Vec::new();

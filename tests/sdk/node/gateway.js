@@ -40,16 +40,11 @@ teams:
 
 /** A running gateway. */
 class Gateway {
-  static start(upstream) {
-    return Gateway.startWith(config(upstream));
-  }
-
-  /** Starts with this text as the configuration file. */
-  static async startWith(text) {
+  static async start(upstream) {
     const gateway = new Gateway();
     gateway.directory = mkdtempSync(path.join(tmpdir(), "tollgate-sdk-"));
     const file = path.join(gateway.directory, "tollgate.yaml");
-    writeFileSync(file, text);
+    writeFileSync(file, config(upstream));
     const environment = Object.fromEntries(
       Object.entries(process.env).filter(([name]) => !name.toUpperCase().endsWith("_PROXY")),
     );

@@ -1,8 +1,0 @@
-//! Streams.
-
-mod reader;
-mod waiting;
-mod writer;
-
-pub use reader::Reader;
-pub use writer::Writer;

@@ -1,8 +1,0 @@
-//! What requests and answers cost.
-
-mod estimate;
-mod family;
-mod tokens;
-
-pub use estimate::input_tokens;
-pub use family::Family;
