@@ -224,7 +224,7 @@ impl<'a> Caller<'a> {
             self.close_after();
         }
         let body = openai::error_body(error);
-        self.answer(error.kind.status(), fields, body).await?;
+        self.answer(error.status(), fields, body).await?;
         if !self.session.is_body_done() {
             let rest = async { while let Ok(Some(_)) = self.session.read_request_body().await {} };
             let _ = pingora_timeout::timeout(LINGER, rest).await;

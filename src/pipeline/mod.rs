@@ -46,7 +46,7 @@ pub async fn handle(gateway: &Gateway, session: &mut ServerSession) {
         Err(End::Refused(refusal)) => {
             let Refusal { error, detail } = *refusal;
             let fields = answer::route_fields(&record, error.kind.code());
-            record.failed(error.kind.status().as_u16(), &error, detail);
+            record.failed(error.status().as_u16(), &error, detail);
             if caller.refuse(&error, fields).await.is_err() {
                 record.left();
             }

@@ -253,7 +253,7 @@ fn slow_head() -> Error {
 async fn refuse(session: &mut ServerSession, error: &Error) {
     let body = openai::error_body(error);
     let write = async {
-        let mut head = ResponseHeader::build_no_case(error.kind.status(), Some(4))?;
+        let mut head = ResponseHeader::build_no_case(error.status(), Some(4))?;
         head.insert_header(header::CONTENT_TYPE, "application/json")?;
         head.insert_header(header::CONTENT_LENGTH, body.len())?;
         head.insert_header("x-request-id", crate::pipeline::new_request_id())?;

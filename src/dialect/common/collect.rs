@@ -99,18 +99,16 @@ impl Collector {
                         signature,
                     },
                 );
-                let index = choice.min(CHOICES_MAX) as usize;
-                let place = self.answer.choices[index].parts.len() - 1;
-                self.calls[index].push(place);
+                let index = place(choice);
+                let part = self.answer.choices[index].parts.len() - 1;
+                self.calls[index].push(part);
             }
             Delta::Arguments { choice, call, json } => {
-                let index = choice.min(CHOICES_MAX) as usize;
-                let place = self
-                    .calls
-                    .get(index)
-                    .and_then(|calls| calls.get(call as usize));
-                let Some(place) = place.copied() else { return };
-                let part = &mut self.answer.choices[index].parts[place];
+                let index = place(choice);
+                let calls = self.calls.get(index);
+                let part = calls.and_then(|calls| calls.get(call as usize));
+                let Some(part) = part.copied() else { return };
+                let part = &mut self.answer.choices[index].parts[part];
                 if let Content::ToolCall { arguments, .. } = &mut part.content {
                     arguments.push_str(&json);
                 }
@@ -153,7 +151,7 @@ impl Collector {
     }
 
     fn choice(&mut self, choice: u32) -> &mut Choice {
-        let index = choice.min(CHOICES_MAX) as usize;
+        let index = place(choice);
         if self.answer.choices.len() <= index {
             self.answer.choices.resize_with(index + 1, Choice::default);
             self.calls.resize_with(index + 1, Vec::new);
@@ -169,4 +167,9 @@ impl Collector {
     fn add(&mut self, choice: u32, content: Content) {
         self.choice(choice).parts.push(content.into());
     }
+}
+
+/// Where an answer stands: those beyond the bound share the last place.
+fn place(choice: u32) -> usize {
+    choice.min(CHOICES_MAX) as usize
 }
