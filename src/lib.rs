@@ -10,5 +10,7 @@ pub mod pipeline;
 pub mod provider;
 pub mod route;
 pub mod server;
+pub mod sigv4;
 pub mod snapshot;
+pub mod spend;
 pub mod telemetry;

@@ -5,6 +5,7 @@
 mod keys;
 mod patterns;
 mod section;
+pub mod sigv4;
 
 pub use keys::{Key, Keys, NotIdentified, Team, digest, hex};
 pub use patterns::Patterns;

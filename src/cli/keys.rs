@@ -1,11 +1,16 @@
 //! `tollgate keys new`: makes a key. Only its digest is ever written down.
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Context, Result, anyhow, bail};
 use ring::rand::{SecureRandom, SystemRandom};
 
-use crate::access::{digest, hex};
+use crate::access::{digest, hex, sigv4};
+use crate::config::{ProcessEnvironment, Secret};
+use crate::provider::Dialer;
+use crate::snapshot::Snapshot;
 
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
@@ -26,13 +31,32 @@ pub enum Command {
         /// Its name in logs
         #[arg(long)]
         name: String,
+        /// Make an AWS access key instead, for SDKs that sign their requests
+        #[arg(long, requires = "config")]
+        aws: bool,
+        /// The configuration, whose `admin.aws_secret` an AWS key is derived with
+        #[arg(long)]
+        config: Option<PathBuf>,
     },
 }
 
-/// Line 1: the key. Line 2: what to write under `teams.TEAM.keys`.
+/// Line 1: the key. Line 2: what to write under `teams.TEAM.keys`. Of an AWS key line 1 is the id, line 2 the secret.
 pub fn run(command: &Command) -> Result<ExitCode> {
-    let Command::New { team, name } = command;
-    let key = new_key()?;
+    let Command::New {
+        team,
+        name,
+        aws,
+        config,
+    } = command;
+    let key = match config {
+        Some(config) if *aws => {
+            let secret = aws_secret(config)?;
+            let id = sigv4::new_id().map_err(|_| anyhow!("the system has no randomness"))?;
+            println!("{id}");
+            sigv4::secret_of(&id, secret.expose().as_bytes())
+        }
+        _ => new_key()?,
+    };
     println!("{key}");
     let name = serde_json::to_string(name)?; // a JSON string is a YAML one, too
     println!(
@@ -40,9 +64,22 @@ pub fn run(command: &Command) -> Result<ExitCode> {
         hex(&digest(key.as_bytes()))
     );
     eprintln!(
-        "Keep the key: it cannot be shown again. The second line goes under teams.{team}.keys."
+        "Keep the key: it cannot be shown again. The last line goes under teams.{team}.keys."
     );
     Ok(ExitCode::SUCCESS)
+}
+
+fn aws_secret(config: &Path) -> Result<Secret> {
+    let text = std::fs::read_to_string(config);
+    let text = text.with_context(|| format!("cannot read {}", config.display()))?;
+    let name = config.display().to_string();
+    let dialer = Arc::new(Dialer::new());
+    let reading = Snapshot::read(&name, &text, &ProcessEnvironment, &dialer, None);
+    let Some(snapshot) = reading.snapshot else {
+        bail!("the configuration has errors:\n{}", reading.diagnostics);
+    };
+    let secret = snapshot.aws_secret().cloned();
+    secret.with_context(|| format!("{name} sets no `admin.aws_secret`"))
 }
 
 /// `tg_`, 32 random base62 characters, and a CRC-32 of them, so that secret scanners know a key when they see one.
@@ -52,7 +89,7 @@ fn new_key() -> Result<String> {
     let mut bytes = [0_u8; 64];
     while characters.len() < RANDOM_LENGTH {
         let filled = random.fill(&mut bytes);
-        filled.map_err(|_| anyhow::anyhow!("the system has no randomness"))?;
+        filled.map_err(|_| anyhow!("the system has no randomness"))?;
         // 248 is the largest multiple of 62 in a byte: beyond it some characters would be likelier than others.
         let fair = bytes.iter().filter(|byte| **byte < 248);
         let fresh = fair.map(|byte| char::from(BASE62[usize::from(byte % 62)]));

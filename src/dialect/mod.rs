@@ -3,14 +3,32 @@
 //! Invariant: no I/O here, and no configuration; bytes go in, bytes and facts come out.
 
 pub mod accent;
+pub mod anthropic;
+pub mod bedrock;
+pub mod chat;
+pub mod cohere;
 pub mod common;
+pub mod completions;
+pub mod count;
+pub mod embedding;
 pub mod error;
+pub mod eventstream;
+pub mod gemini;
+pub mod incoming;
 mod names;
 pub mod openai;
+#[cfg(test)]
+pub mod recorded;
+pub mod responses;
 pub mod scan;
 pub mod sse;
+#[cfg(test)]
+mod table;
+mod translate;
 
 pub use accent::Accent;
 pub use common::Usage;
 pub use error::{Error, Kind};
-pub use names::{Dialect, Endpoint};
+pub use incoming::{Incoming, PathFacts};
+pub use names::{Dialect, Endpoint, Operation};
+pub use translate::{Frames, Framing, model, model_list};

@@ -28,6 +28,41 @@ impl Endpoint {
     }
 }
 
+/// What a request asks for, and the dialect that it and its answer are in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// Text of a model.
+    Generate(Dialect),
+    /// How many tokens a request would have.
+    CountTokens(Dialect),
+    /// Embeddings, in OpenAI's form.
+    Embed,
+}
+
+impl Operation {
+    /// The dialect of the caller, errors included.
+    pub const fn dialect(self) -> Dialect {
+        match self {
+            Self::Generate(dialect) | Self::CountTokens(dialect) => dialect,
+            Self::Embed => Dialect::Chat,
+        }
+    }
+
+    /// What it is called in messages.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Generate(dialect) => dialect.name(),
+            Self::CountTokens(_) => "counting tokens",
+            Self::Embed => "embeddings",
+        }
+    }
+
+    /// Whether the body names the model; else the path does.
+    pub const fn has_model_in_body(self) -> bool {
+        !matches!(self.dialect(), Dialect::Gemini | Dialect::Bedrock)
+    }
+}
+
 /// A wire format in which a model is asked for text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Dialect {

@@ -53,6 +53,13 @@ impl<'a> Object<'a> {
         Some(member.value.clone())
     }
 
+    /// Where the member `name` stands in the body: from the name's first quote to the end of the value.
+    pub fn member_place(&self, name: &str) -> Option<Range<usize>> {
+        let mut members = self.members.iter();
+        let member = members.find(|member| member.is(name, self.body))?;
+        Some(member.name.start - 1..member.value.end)
+    }
+
     /// The bytes of the value of `name`.
     pub fn value(&self, name: &str) -> Option<&'a [u8]> {
         self.place(name).map(|place| &self.body[place])

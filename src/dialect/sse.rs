@@ -64,10 +64,13 @@ pub struct FrameTooLarge;
 
 /// Cuts what [`Frames::push`] returned into single frames, each with its blank line.
 pub fn each(mut frames: Bytes) -> impl Iterator<Item = Bytes> {
-    std::iter::from_fn(move || {
-        let end = first_frame_end(&frames, 0)?;
-        Some(frames.split_to(end))
-    })
+    std::iter::from_fn(move || next(&mut frames))
+}
+
+/// The first of `frames`, taken from them.
+pub fn next(frames: &mut Bytes) -> Option<Bytes> {
+    let end = first_frame_end(frames, 0)?;
+    Some(frames.split_to(end))
 }
 
 /// The data lines of a frame, each without its name and line end.

@@ -8,46 +8,69 @@ use super::caller::Caller;
 use super::fields;
 use super::gateway::{Gateway, Stage};
 use super::record::Record;
+use super::stored;
 use super::stream::{Ending, Stream};
+use super::surface::Surface;
 use super::{End, Refusal, draining, permitted};
 use crate::access::Key;
-use crate::dialect::{Error, openai};
+use crate::dialect::{Error, Incoming, Kind, count, model, model_list};
 use crate::route::Target;
 use crate::snapshot::Snapshot;
+use crate::spend;
 
-/// The models that the key may use.
-pub(super) async fn list_models(
+/// What asks no model: which models there are, and responses that are kept.
+pub(super) async fn other(
+    surface: Surface,
     snapshot: &Snapshot,
     key: &Key,
     caller: &mut Caller<'_>,
     record: &mut Record<'_>,
 ) -> Result<(), End> {
-    let usable = snapshot.models.names().filter(|name| key.may_use(name));
-    answer_json(openai::model_list(usable), caller, record).await
+    let body = match surface {
+        Surface::ListModels(dialect) => model_list(
+            dialect,
+            snapshot.models.names().filter(|name| key.may_use(name)),
+        ),
+        Surface::ShowModel(dialect, name) => {
+            permitted(&name, snapshot, key)?;
+            model(dialect, &name)
+        }
+        Surface::Stored(verb, id) => {
+            let fetched = stored::fetch(verb, &id, snapshot, key, caller).await?;
+            return whole(fetched, caller, record).await;
+        }
+        Surface::Ask(_) => return Err(Error::new(Kind::Internal, "not asked here").into()),
+    };
+    answer_json(body, Vec::new(), caller, record).await
 }
 
-/// One model, if the key may use it.
-pub(super) async fn show_model(
-    name: &str,
-    snapshot: &Snapshot,
-    key: &Key,
+/// A count of tokens of our own, for a target that counts none.
+pub(super) async fn estimate(
+    incoming: &Incoming,
+    target: &Target,
     caller: &mut Caller<'_>,
     record: &mut Record<'_>,
 ) -> Result<(), End> {
-    permitted(name, snapshot, key)?;
-    answer_json(openai::model(name), caller, record).await
+    let dialect = caller.dialect;
+    let request = count::read_request(dialect, incoming.body(), &incoming.model)?;
+    let tokens = spend::input_tokens(&request, spend::Family::of(&target.model));
+    let marked = (
+        fields::X_ESTIMATED.clone(),
+        HeaderValue::from_static("true"),
+    );
+    let body = Bytes::from(count::write_answer(dialect, tokens));
+    answer_json(body, vec![marked], caller, record).await
 }
 
 async fn answer_json(
     body: Bytes,
+    mut fields: Vec<(HeaderName, HeaderValue)>,
     caller: &mut Caller<'_>,
     record: &mut Record<'_>,
 ) -> Result<(), End> {
     record.answered(200);
-    let fields = vec![(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json"),
-    )];
+    let json = HeaderValue::from_static("application/json");
+    fields.push((header::CONTENT_TYPE, json));
     Ok(caller.answer(StatusCode::OK, fields, body).await?)
 }
 
@@ -88,14 +111,15 @@ pub(super) async fn stream(
             biased;
             next = stream.next() => next,
             () = caller.left() => return Err(End::Gone),
-            () = &mut cut => return end_with_error(draining(), None, caller, record).await,
+            () = &mut cut => return end_with_error(&mut stream, draining(), None, caller, record).await,
         };
         record.usage = stream.usage();
         let piece = match next {
             Ok(piece) => piece,
             Err(failure) => {
                 let error = to_error(&target.provider.name, &failure);
-                return end_with_error(error, Some(failure.detail), caller, record).await;
+                let detail = Some(failure.detail);
+                return end_with_error(&mut stream, error, detail, caller, record).await;
             }
         };
         match fields.take() {
@@ -115,6 +139,7 @@ pub(super) async fn stream(
 
 /// Ends a stream that has begun and cannot be completed: an error event, and no ending of the dialect's.
 async fn end_with_error(
+    stream: &mut Stream,
     error: Error,
     detail: Option<String>,
     caller: &mut Caller<'_>,
@@ -124,7 +149,7 @@ async fn end_with_error(
         return Err(End::Refused(Box::new(Refusal { error, detail })));
     }
     record.failed(200, &error, detail);
-    caller.send(openai::error_event(&error)).await?;
+    caller.send(stream.error_event(&error)).await?;
     Ok(caller.end_stream().await?)
 }
 

@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
-use super::fields::X_UPSTREAM_REQUEST_ID;
+use super::fields::{X_AMZN_ERRORTYPE, X_DROPPED, X_UPSTREAM_REQUEST_ID};
+use super::plan::{Back, Plan};
 use super::stream::Stream;
-use crate::dialect::openai::{self, Request};
-use crate::dialect::{Endpoint, Error, Kind, Usage};
+use crate::dialect::common::Malformed;
+use crate::dialect::{Dialect, Error, Incoming, Kind, Usage, bedrock, count, scan};
 use crate::provider::{Answer, Call, Failure, FailureKind, Head, Phase, Timeouts};
 use crate::route::Target;
 
@@ -21,10 +22,10 @@ const ERROR_ANSWER_MAX: u64 = 64 * 1024;
 
 /// What a call needs to know.
 pub struct Attempt<'a> {
-    /// What is asked for.
-    pub endpoint: Endpoint,
     /// The caller's request.
-    pub request: &'a Request,
+    pub incoming: &'a Incoming,
+    /// How it reaches the target, and the answer the caller.
+    pub plan: &'a Plan,
     /// Who shall answer.
     pub target: &'a Target,
     /// The caller's fields that go upstream.
@@ -78,21 +79,18 @@ impl Attempt<'_> {
     }
 
     async fn exchange(&self) -> Result<Reply, NoAnswer> {
-        let provider = &self.target.provider;
-        let body = self
-            .request
-            .body_for(&self.target.model, provider.takes_stream_options);
         let call = Call {
-            endpoint: self.endpoint,
+            operation: self.plan.operation,
             model: &self.target.model,
+            stream: self.incoming.stream,
             fields: self.fields,
-            body: &body,
+            body: &self.plan.body,
             connect: self.timeouts.connect,
         };
-        let answer = provider.call(&call).await;
+        let answer = self.target.provider.call(&call).await;
         let answer = answer.map_err(|failure| self.no_answer(&failure))?;
         match answer.head.status.as_u16() {
-            200..=299 if self.request.stream => self.stream(answer).await,
+            200..=299 if self.incoming.stream => self.stream(answer).await,
             200..=299 => self.whole(answer).await,
             401..=403 => Err(self.refused_credential(answer.head.status)),
             400..=599 => self.error_answer(answer).await,
@@ -103,7 +101,7 @@ impl Attempt<'_> {
     /// What limits the wait for the first bytes.
     fn first_limit(&self) -> (Instant, Phase) {
         let first_token = Instant::now() + self.timeouts.first_token;
-        match self.request.stream && first_token < self.deadline {
+        match self.incoming.stream && first_token < self.deadline {
             true => (first_token, Phase::FirstToken),
             false => (self.deadline, Phase::Total),
         }
@@ -117,17 +115,61 @@ impl Attempt<'_> {
         }
         let body = answer.body.whole(self.max_answer).await;
         let body = body.map_err(|failure| self.no_answer(&failure))?;
-        let usage =
-            openai::read_answer(&body).map_err(|fault| self.no_answer(&malformed(fault)))?;
+        let read = self
+            .read_whole(body)
+            .map_err(|fault| self.no_answer(&malformed(fault)))?;
+        let (body, usage) = match read {
+            Ok(read) => read,
+            Err(failed) => return Ok(self.own_error(&failed, &answer.head)),
+        };
+        let mut fields = passed_back(&answer.head);
+        fields.extend(
+            self.plan
+                .dropped
+                .clone()
+                .map(|names| (X_DROPPED.clone(), names)),
+        );
         Ok(Reply::Whole(Whole {
             status: answer.head.status,
-            fields: passed_back(&answer.head),
+            fields,
             body,
             usage,
         }))
     }
 
-    /// The provider's own word on the request: passed on as it came, if it is all there.
+    /// A whole answer as the caller gets it, and what it cost; or the error that it holds.
+    fn read_whole(&self, body: Bytes) -> Result<Result<(Bytes, Option<Usage>), Error>, String> {
+        scan::object(&body).map_err(|fault| fault.to_string())?;
+        let dialect = self.plan.operation.dialect();
+        let caller = self.incoming.operation.dialect();
+        let told = |malformed: Malformed| malformed.to_string();
+        Ok(Ok(match &self.plan.back {
+            Back::AsIs => {
+                let usage = dialect.usage(&body);
+                (body, usage)
+            }
+            Back::Sealed(sealing) => {
+                let usage = dialect.usage(&body);
+                (sealing.seal_answer(body), usage)
+            }
+            Back::Translated(translation) => {
+                let (request, context) = &**translation;
+                if let Some(error) = dialect.failure(&body) {
+                    return Ok(Err(error));
+                }
+                let answer = dialect.read_answer(&body, context).map_err(told)?;
+                let written = caller.write_answer(&answer, request, context);
+                (Bytes::from(written), answer.usage)
+            }
+            Back::Counted => {
+                let tokens = count::read_answer(dialect, &body).map_err(told)?;
+                (Bytes::from(count::write_answer(caller, tokens)), None)
+            }
+        }))
+    }
+
+    /// The provider's own word on the request: passed on as it came, if it is all there; in the caller's words where the
+    /// dialects differ.
     async fn error_answer(&self, mut answer: Answer) -> Result<Reply, NoAnswer> {
         let limit = ERROR_ANSWER_MAX.min(self.max_answer);
         let body = answer.body.whole(limit).await;
@@ -135,21 +177,62 @@ impl Attempt<'_> {
             let detail = format!("status {}: {}", answer.head.status, failure.detail);
             self.no_answer(&Failure { detail, ..failure })
         })?;
+        let head = &answer.head;
+        let kind = head.error_type.as_ref().and_then(|kind| kind.to_str().ok());
+        let dialect = self.plan.operation.dialect();
+        let error = dialect.read_error(head.status, &body, kind);
+        if error.kind == Kind::InvalidApiKey {
+            // Google says so with status 400.
+            return Err(self.refused_credential(head.status));
+        }
+        if dialect != self.incoming.operation.dialect() {
+            return Ok(self.own_error(&error, head));
+        }
         Ok(Reply::Whole(Whole {
-            status: answer.head.status,
-            fields: passed_back(&answer.head),
+            status: head.status,
+            fields: passed_back(head),
             body,
             usage: None,
         }))
     }
 
+    /// A provider's error in the caller's dialect.
+    fn own_error(&self, error: &Error, head: &Head) -> Reply {
+        let caller = self.incoming.operation.dialect();
+        let mut fields = passed_back(head);
+        fields.retain(|(name, _)| *name != header::CONTENT_TYPE && *name != X_AMZN_ERRORTYPE);
+        fields.extend(error_fields(caller, error));
+        if let Some(delay) = error.retry_after
+            && head.retry_after.is_none()
+        {
+            fields.push((header::RETRY_AFTER, seconds(delay)));
+        }
+        Reply::Whole(Whole {
+            status: error.status(),
+            fields,
+            body: caller.error_body(error),
+            usage: None,
+        })
+    }
+
     async fn stream(&self, answer: Answer) -> Result<Reply, NoAnswer> {
         let media_type = answer.head.media_type();
-        if media_type != "text/event-stream" {
+        if media_type != self.plan.operation.dialect().framing().media_type() {
             let detail = format!("a stream was asked for, `{media_type}` came");
             return Err(self.no_answer(&malformed(detail)));
         }
-        let fields = passed_back(&answer.head);
+        let mut fields = passed_back(&answer.head);
+        if self.plan.framing != self.plan.operation.dialect().framing() {
+            fields.retain(|(name, _)| *name != header::CONTENT_TYPE);
+            let media_type = HeaderValue::from_static(self.plan.framing.media_type());
+            fields.push((header::CONTENT_TYPE, media_type));
+        }
+        fields.extend(
+            self.plan
+                .dropped
+                .clone()
+                .map(|names| (X_DROPPED.clone(), names)),
+        );
         let mut stream = Stream::new(answer.body, fields, self);
         match stream.first().await {
             Ok(()) => Ok(Reply::Stream(Box::new(stream))),
@@ -166,6 +249,7 @@ impl Attempt<'_> {
     }
 
     fn refused_credential(&self, status: StatusCode) -> NoAnswer {
+        self.target.provider.doubt();
         let name = &self.target.provider.name;
         let message = format!("the provider `{name}` does not accept the gateway's credential");
         NoAnswer {
@@ -188,12 +272,30 @@ pub fn to_error(provider: &str, failure: &Failure) -> Error {
     )
 }
 
+/// The fields of an error's answer in a dialect, but for those of every answer.
+pub fn error_fields(
+    dialect: Dialect,
+    error: &Error,
+) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+    let json = HeaderValue::from_static("application/json");
+    let is_bedrock = dialect == Dialect::Bedrock;
+    let kind = is_bedrock.then(|| HeaderValue::from_static(bedrock::error_type(error)));
+    let kind = kind.map(|kind| (X_AMZN_ERRORTYPE.clone(), kind));
+    [(header::CONTENT_TYPE, json)].into_iter().chain(kind)
+}
+
+/// Whole seconds, rounded up, for `retry-after`.
+pub fn seconds(delay: Duration) -> HeaderValue {
+    HeaderValue::from(delay.as_millis().div_ceil(1000) as u64)
+}
+
 /// What the caller gets of the provider's fields: never its account, cookies or rate limits.
-fn passed_back(head: &Head) -> Vec<(HeaderName, HeaderValue)> {
+pub(super) fn passed_back(head: &Head) -> Vec<(HeaderName, HeaderValue)> {
     let fields = [
         (&header::CONTENT_TYPE, &head.content_type),
         (&header::RETRY_AFTER, &head.retry_after),
         (&X_UPSTREAM_REQUEST_ID, &head.request_id),
+        (&X_AMZN_ERRORTYPE, &head.error_type),
     ];
     let given = fields.into_iter();
     given

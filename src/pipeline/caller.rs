@@ -11,10 +11,11 @@ use http::{HeaderName, HeaderValue, StatusCode, Version, header};
 use pingora_core::protocols::http::{HttpTask, ServerSession};
 use pingora_http::{RequestHeader, ResponseHeader};
 
+use super::attempt::{error_fields, seconds};
 use super::decode::{Encoding, too_large};
 use super::fields::{X_REQUEST_ID, X_SHOULD_RETRY};
 use super::surface;
-use crate::dialect::{Error, Kind, openai};
+use crate::dialect::{Dialect, Error, Kind};
 use crate::snapshot::ServerSection;
 
 /// How long a write to a caller who does not read may take.
@@ -34,6 +35,8 @@ pub struct Caller<'a> {
     session: &'a mut ServerSession,
     /// The id of the request, the caller's own if it is fit to be one.
     pub request_id: String,
+    /// What it speaks.
+    pub dialect: Dialect,
     is_begun: bool,
 }
 
@@ -59,11 +62,14 @@ impl<'a> Caller<'a> {
     /// The caller of a session whose head has been read.
     pub fn new(session: &'a mut ServerSession) -> Self {
         session.set_write_timeout(Some(WRITE_TIMEOUT));
-        let given = surface::request_id(&session.req_header().headers);
+        let head = session.req_header();
+        let given = surface::request_id(&head.headers);
         let request_id = given.map_or_else(new_request_id, str::to_owned);
+        let dialect = surface::dialect(head.uri.path(), &head.headers);
         Self {
             session,
             request_id,
+            dialect,
             is_begun: false,
         }
     }
@@ -209,13 +215,9 @@ impl<'a> Caller<'a> {
         error: &Error,
         mut fields: Vec<(HeaderName, HeaderValue)>,
     ) -> Result<(), Gone> {
-        fields.push((
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/json"),
-        ));
+        fields.extend(error_fields(self.dialect, error));
         if let Some(delay) = error.retry_after {
-            let seconds = delay.as_millis().div_ceil(1000) as u64;
-            fields.push((header::RETRY_AFTER, HeaderValue::from(seconds)));
+            fields.push((header::RETRY_AFTER, seconds(delay)));
         }
         if error.forbids_retry() {
             fields.push((X_SHOULD_RETRY.clone(), HeaderValue::from_static("false")));
@@ -223,7 +225,7 @@ impl<'a> Caller<'a> {
         if error.kind == Kind::Draining {
             self.close_after();
         }
-        let body = openai::error_body(error);
+        let body = self.dialect.error_body(error);
         self.answer(error.status(), fields, body).await?;
         if !self.session.is_body_done() {
             let rest = async { while let Ok(Some(_)) = self.session.read_request_body().await {} };

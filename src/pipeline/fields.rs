@@ -9,10 +9,14 @@ macro_rules! fields {
 }
 
 fields! {
+    ANTHROPIC_VERSION = "anthropic-version";
     API_KEY = "api-key";
     X_API_KEY = "x-api-key";
     X_ATTEMPTS = "x-tollgate-attempts";
     X_CACHE = "x-tollgate-cache";
+    X_AMZN_ERRORTYPE = "x-amzn-errortype";
+    X_DROPPED = "x-tollgate-dropped";
+    X_ESTIMATED = "x-tollgate-estimated";
     X_GOOG_API_KEY = "x-goog-api-key";
     X_MODEL = "x-tollgate-model";
     X_REQUEST_ID = "x-request-id";

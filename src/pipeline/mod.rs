@@ -8,13 +8,18 @@ mod caller;
 mod decode;
 mod fields;
 mod gateway;
+mod plan;
 mod record;
+mod signed;
+mod stored;
 mod stream;
 mod surface;
+mod way;
 
 pub use caller::{HEAD_MAX, large_head, new_request_id};
 pub use gateway::{Drain, Gateway, Stage};
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -23,14 +28,15 @@ use pingora_core::protocols::http::ServerSession;
 
 use crate::access::{Key, NotIdentified};
 use crate::config::nearest;
-use crate::dialect::openai::Request;
-use crate::dialect::{Error, Kind};
+use crate::dialect::{Error, Incoming, Kind, Operation};
 use crate::route::{Model, Target};
 use crate::snapshot::Snapshot;
 use crate::telemetry::Level;
 use attempt::{Attempt, NoAnswer, Reply};
 use caller::{Caller, Gone, Unreadable};
+use plan::Plan;
 use record::Record;
+use signed::Signed;
 use surface::Surface;
 
 /// Answers one request whose head has been read.
@@ -67,44 +73,49 @@ async fn serve(
         return Err(draining().into());
     }
     let uri = &caller.head().uri;
-    let surface = Surface::of(&caller.head().method, uri.path())?;
+    let surface = Surface::of(&caller.head().method, uri, caller.dialect)?;
 
     // 2. Identify: whose key is it?
-    let presented = surface::credential(&caller.head().headers, uri.query())?;
+    let signed = Signed::read(caller.head(), snapshot.aws_secret())?;
+    let presented = match &signed {
+        Some(signed) => Cow::Borrowed(signed.secret()),
+        None => surface::credential(&caller.head().headers, uri.query())?,
+    };
     let identified = snapshot.keys.identify(&presented, Utc::now());
     let key = identified.map_err(unidentified)?.clone();
     record.key = Some(key.clone());
-    let (endpoint, path_model) = match surface {
-        Surface::Ask(endpoint, path_model) => (endpoint, path_model),
-        Surface::ListModels => return answer::list_models(snapshot, &key, caller, record).await,
-        Surface::ShowModel(name) => {
-            return answer::show_model(&name, snapshot, &key, caller, record).await;
-        }
+    let ask = match surface {
+        Surface::Ask(ask) => ask,
+        _ if signed.is_some() => return Err(unidentified(NotIdentified::Unknown).into()),
+        other => return Box::pin(answer::other(other, snapshot, &key, caller, record)).await,
     };
 
     // 1. Read the body, now that somebody is known to pay for it.
     let body = caller.body(&snapshot.server).await?;
+    if let Some(signed) = signed {
+        signed.check(&body)?;
+    }
 
     // 3. Validate: shape, and what the key may use.
-    let request = Request::read(endpoint, body, path_model)?;
-    record.stream = request.stream;
-    let (model, target) = permitted(&request.model, snapshot, &key)?;
-    record.model = Some((request.model.clone(), model.clone()));
-    if !target.provider.serves(endpoint) {
-        let message = format!(
-            "the model `{}` does not serve {}",
-            request.model,
-            endpoint.name()
-        );
-        return Err(Error::invalid("model", message).into());
-    }
+    let incoming = Incoming::read(ask.operation, body, ask.path)?;
+    record.stream = incoming.stream;
+    let (model, target) = permitted(&incoming.model, snapshot, &key)?;
+    record.model = Some((incoming.model.clone(), model.clone()));
 
     // 4. Admit, 5. hide, 6. look up: each has its line here when its room is built.
 
-    // 7. Route: one target, one attempt.
+    // 7. Route: one target, one attempt, in the target's dialect.
+    let plan = match ask.operation {
+        Operation::Generate(_) => Plan::text(&incoming, ask.framing, &key, model, &target)?,
+        Operation::Embed => Plan::embeddings(&incoming, &target)?,
+        Operation::CountTokens(_) => match Plan::count(&incoming, &target)? {
+            Some(plan) => plan,
+            None => return answer::estimate(&incoming, &target, caller, record).await,
+        },
+    };
     let attempt = Attempt {
-        endpoint,
-        request: &request,
+        incoming: &incoming,
+        plan: &plan,
         target: &target,
         fields: &surface::passed_on(&caller.head().headers),
         timeouts: model.timeouts,

@@ -1,7 +1,8 @@
 //! A stream from upstream, cut into pieces for the caller.
 //!
-//! Frames leave with the bytes that they came in, as soon as they are whole. A stream ends in exactly one of three ways:
-//! the dialect's own ending, the provider's error event, or a failure that becomes an error event of ours.
+//! In the caller's own dialect frames leave with the bytes that they came in, as soon as they are whole; else each is
+//! read into the common form and written anew. A stream ends in exactly one of three ways: the dialect's own ending,
+//! the provider's error event, or a failure that becomes an error event of ours.
 
 use std::time::{Duration, Instant};
 
@@ -9,8 +10,8 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderName, HeaderValue};
 
 use super::attempt::{Attempt, malformed, timeout_at};
-use crate::dialect::openai::{Seen, Watch};
-use crate::dialect::{Usage, sse};
+use super::way::{Seen, Way};
+use crate::dialect::{Error, Frames, Usage};
 use crate::provider::{Body, Failure, FailureKind, Phase};
 
 /// How long the rest of a finished stream may take, so that its connection can be used again.
@@ -21,8 +22,8 @@ pub struct Stream {
     /// The provider's fields that the caller gets.
     pub fields: Vec<(HeaderName, HeaderValue)>,
     body: Body,
-    frames: sse::Frames,
-    watch: Watch,
+    frames: Frames,
+    way: Way,
     /// Read, but not yet taken.
     ready: BytesMut,
     ending: Option<Ending>,
@@ -61,8 +62,8 @@ impl Stream {
         Self {
             fields,
             body,
-            frames: sse::Frames::default(),
-            watch: Watch::new(!attempt.request.wants_usage, attempt.request.choices),
+            frames: attempt.plan.operation.dialect().frames(),
+            way: Way::new(attempt.incoming, attempt.plan),
             ready: BytesMut::new(),
             ending: None,
             deadline: attempt.deadline,
@@ -74,7 +75,7 @@ impl Stream {
 
     /// What the provider said that the stream cost, so far.
     pub fn usage(&self) -> Option<Usage> {
-        self.watch.usage
+        self.way.usage()
     }
 
     /// Waits for the first frame of the answer itself; comments before it are held back.
@@ -116,6 +117,11 @@ impl Stream {
         })
     }
 
+    /// The event that ends the stream with an error of ours.
+    pub fn error_event(&mut self, error: &Error) -> Bytes {
+        self.way.error_event(error)
+    }
+
     /// Reads on for a moment behind the end, so that the connection can be used again.
     pub async fn finish(mut self) {
         let rest = async { while let Ok(Some(_)) = self.body.chunk().await {} };
@@ -133,52 +139,45 @@ impl Stream {
 
     /// The connection ended. That alone does not make an answer complete.
     fn end(&mut self) -> Result<Bytes, Failure> {
-        if self.frames.is_partial() || !self.watch.is_whole() {
-            return Err(Failure::new(
-                FailureKind::Cut,
-                "the stream ended without its ending",
-            ));
-        }
-        // Every choice said why it finished; only the dialect's last word is missing.
+        let last = match self.frames.is_partial() {
+            true => None,
+            false => self.way.end(),
+        };
+        let cut = || Failure::new(FailureKind::Cut, "the stream ended without its ending");
+        let last = last.ok_or_else(cut)?;
         self.ending = Some(Ending::Complete);
-        Ok(Bytes::from_static(b"data: [DONE]\n\n"))
+        Ok(last)
     }
 
-    /// Looks at whole frames; returns them but for what is withheld and what comes behind the end.
+    /// Looks at whole frames; returns what the caller gets of them, and nothing of what comes behind the end.
     fn look_at(&mut self, whole: Bytes) -> Result<Bytes, Failure> {
-        let mut kept = 0; // bytes of `whole` looked at and kept
+        let mut rest = whole.clone();
+        let mut kept = 0; // bytes of `whole` that leave as they came
         let mut altered: Option<BytesMut> = None;
-        for frame in sse::each(whole.clone()) {
-            let seen = self.watch.see(&frame);
-            match seen {
-                Seen::Withhold => {
-                    altered.get_or_insert_with(|| BytesMut::from(&whole[..kept]));
-                }
-                Seen::Malformed => return Err(malformed("an event is no JSON object")),
-                Seen::Nothing | Seen::Part | Seen::Done | Seen::Failed => {
-                    kept += frame.len();
-                    if let Some(altered) = &mut altered {
-                        altered.extend_from_slice(&frame);
-                    }
+        while self.ending.is_none()
+            && let Some(frame) = self.frames.next_of(&mut rest)
+        {
+            let (seen, shown) = self.way.see(&frame).map_err(malformed)?;
+            match shown {
+                None if altered.is_none() => kept += frame.len(),
+                shown => {
+                    let so_far = altered.get_or_insert_with(|| BytesMut::from(&whole[..kept]));
+                    so_far.extend_from_slice(&shown.unwrap_or(frame));
                 }
             }
             match seen {
-                Seen::Part | Seen::Withhold => {
+                Seen::Nothing => {}
+                Seen::Part => {
                     self.has_part = true;
                     self.due = Instant::now() + self.between_tokens;
                 }
                 Seen::Done => self.ending = Some(Ending::Complete),
                 Seen::Failed => self.ending = Some(Ending::Failed),
-                Seen::Nothing | Seen::Malformed => {}
-            }
-            if self.ending.is_some() {
-                break;
             }
         }
         Ok(match altered {
             Some(altered) => altered.freeze(),
-            None if self.ending.is_some() => whole.slice(..kept),
-            None => whole,
+            None => whole.slice(..kept),
         })
     }
 }

@@ -30,15 +30,18 @@ pub struct Head {
     pub retry_after: Option<HeaderValue>,
     /// The provider's own id of the request.
     pub request_id: Option<HeaderValue>,
+    /// AWS's name of an error.
+    pub error_type: Option<HeaderValue>,
     /// Whether the body is compressed, though nobody asked for that.
     pub is_encoded: bool,
 }
 
 /// A provider's own request id, under the names that providers use.
-static REQUEST_ID_FIELDS: [HeaderName; 3] = [
+static REQUEST_ID_FIELDS: [HeaderName; 4] = [
     HeaderName::from_static("x-request-id"),
     HeaderName::from_static("apim-request-id"),
     HeaderName::from_static("request-id"),
+    HeaderName::from_static("x-amzn-requestid"),
 ];
 
 impl Head {
@@ -49,6 +52,7 @@ impl Head {
             content_type: fields.get(header::CONTENT_TYPE).cloned(),
             retry_after: fields.get(header::RETRY_AFTER).cloned(),
             request_id: ids.find_map(|name| fields.get(name)).cloned(),
+            error_type: fields.get("x-amzn-errortype").cloned(),
             is_encoded: fields.contains_key(header::CONTENT_ENCODING),
         }
     }

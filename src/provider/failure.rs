@@ -14,6 +14,8 @@ pub struct Failure {
 /// What failed in a call upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureKind {
+    /// There is no credential to call it with.
+    Credential,
     /// The host's name is unknown.
     Resolve,
     /// No connection: refused, unreachable, or the proxy would not.
@@ -63,6 +65,7 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.kind {
+            FailureKind::Credential => "the gateway has no credential for it at present",
             FailureKind::Resolve => "its host name could not be resolved",
             FailureKind::Connect => "no connection could be made",
             FailureKind::Tls => "the TLS handshake failed",

@@ -3,6 +3,8 @@
 //! Invariant: a credential leaves only in the header of a call to its own provider, and no error text holds one.
 
 mod answer;
+mod api;
+mod credentials;
 mod dial;
 mod failure;
 mod known;
@@ -14,27 +16,29 @@ pub mod simulated;
 mod upstream;
 
 pub use answer::{Answer, Body, Head};
+pub use api::EmbeddingApi;
 pub use dial::{Destination, Dialer, crypto};
 pub use failure::{Failure, FailureKind, Phase};
 pub use section::{HealthSection, ProviderSection, RetrySection, TimeoutSection, Timeouts};
 pub use settings::check_calls;
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use crate::config::Document;
-use crate::dialect::Endpoint;
+use crate::dialect::{Accent, Dialect, Endpoint, Operation};
 use answer::Play;
+use api::Api;
+use credentials::{Authorization, Dialled, Means, Outgoing};
+use known::Habits;
 use section::DialectName;
-use settings::{base, check_unbuilt, fields, simulation};
+use settings::{api, authorization, base, base_url, check_section, fields, simulation};
 use simulated::Simulation;
-use upstream::{Post, Upstream};
-
-const OPENAI_BASE_URL: &str = "https://api.openai.com/v1";
+use upstream::{Message, Upstream};
 
 /// An upstream account, ready to be called.
 pub struct Provider {
@@ -42,8 +46,11 @@ pub struct Provider {
     pub name: String,
     /// What it says about time limits itself.
     pub timeout: TimeoutSection,
-    /// Whether a stream may be asked for its usage by `stream_options`.
-    pub takes_stream_options: bool,
+    /// How it speaks OpenAI's dialect.
+    pub accent: &'static Accent,
+    /// Whether marks for its cache are set where the caller set none.
+    pub auto_cache: bool,
+    api: Api,
     endpoints: Vec<Endpoint>,
     kind: Kind,
 }
@@ -58,23 +65,28 @@ struct Remote {
     upstream: Arc<Upstream>,
     /// The base URL's path, without a slash at its end.
     base_path: String,
-    azure_version: Option<String>,
+    /// The field that Anthropic demands; the caller's own goes before it.
+    default_field: Option<(HeaderName, HeaderValue)>,
+    /// What authorises a call, where that is no field that stays the same.
+    authorization: Option<Authorization>,
     /// The fields of every call: the credential and the configured ones.
     fields: Vec<(HeaderName, HeaderValue)>,
 }
 
 /// What a call sends.
 pub struct Call<'a> {
-    /// What is asked for.
-    pub endpoint: Endpoint,
+    /// What is asked for, in a dialect that the provider speaks.
+    pub operation: Operation,
     /// The model as this provider knows it.
     pub model: &'a str,
+    /// Whether the answer shall be a stream.
+    pub stream: bool,
     /// The caller's fields that go upstream.
     pub fields: &'a [(HeaderName, HeaderValue)],
     /// The body's pieces, one behind the other.
     pub body: &'a [Bytes],
     /// How long a new connection may take.
-    pub connect: std::time::Duration,
+    pub connect: Duration,
 }
 
 impl Provider {
@@ -87,48 +99,139 @@ impl Provider {
         previous: Option<&Self>,
         document: &mut Document,
     ) -> Option<Self> {
-        check_unbuilt(name, &section, document);
+        check_section(name, &section, document);
         let timeout = section.timeout;
+        let auto_cache = section.auto_cache;
         let asked = section.endpoints.clone();
+        let api = api(name, &section, document)?;
         let (kind, habits) = match section.dialect {
             DialectName::Simulated => {
                 let simulation = simulation(name, &section, document);
                 let kind = Kind::Simulated(simulation, AtomicU64::new(0));
-                (kind, known::habits(""))
+                (kind, Habits::of(&api, "", 0))
             }
-            DialectName::OpenAi => {
-                let remote = Remote::resolve(name, section, dialer, previous, document)?;
-                let habits = known::habits(&remote.upstream.destination().host);
+            _ => {
+                let remote = Remote::resolve(name, section, &api, dialer, previous, document)?;
+                let destination = remote.upstream.destination();
+                let habits = Habits::of(&api, &destination.host, destination.port);
                 (Kind::Remote(remote), habits)
             }
-            _ => return None,
         };
         Some(Self {
             name: name.to_owned(),
             timeout,
-            takes_stream_options: habits.takes_stream_options,
+            accent: habits.accent,
+            auto_cache,
+            api,
             endpoints: asked.unwrap_or_else(|| habits.endpoints.to_vec()),
             kind,
         })
     }
 
-    /// Whether it serves `endpoint`.
-    pub fn serves(&self, endpoint: Endpoint) -> bool {
-        self.endpoints.contains(&endpoint)
+    /// The dialect in which `model` shall be asked by a caller who speaks `caller`: that one where it is spoken, else the
+    /// provider's usual one. None if the provider serves no text at all.
+    pub fn dialect_for(&self, caller: Dialect, model: &str) -> Option<Dialect> {
+        let spoken = self.api.dialects(model, &self.endpoints);
+        match spoken.contains(&caller) {
+            true => Some(caller),
+            // Plain completions take no conversation.
+            false => spoken
+                .into_iter()
+                .find(|dialect| *dialect != Dialect::Completions),
+        }
+    }
+
+    /// How it is asked for embeddings, if it serves any.
+    pub fn embedding(&self) -> Option<EmbeddingApi> {
+        let serves = self.endpoints.contains(&Endpoint::Embeddings);
+        self.api.embedding().filter(|_| serves)
+    }
+
+    /// Whether it counts a request's tokens by itself, in `dialect`.
+    pub fn counts_tokens(&self, dialect: Dialect) -> bool {
+        self.api.counts_tokens(dialect)
+    }
+
+    /// Whether bodies of `dialect` leave out the model, which the path names: Anthropic's at Vertex.
+    pub fn is_vertex(&self) -> bool {
+        matches!(self.api, Api::Vertex { .. })
     }
 
     /// Sends a request and waits for the head of its answer. Dropping the future, or the answer, ends the call.
     pub async fn call(&self, call: &Call<'_>) -> Result<Answer, Failure> {
         match &self.kind {
-            Kind::Remote(remote) => remote.call(call).await,
+            Kind::Remote(remote) => {
+                let path = self.api.path(call.operation, call.model, call.stream);
+                let path = [&remote.base_path, path.as_str()].concat();
+                remote
+                    .send("POST", &path, call.fields, call.body, call.connect)
+                    .await
+            }
             Kind::Simulated(simulation, sequence) => Ok(simulate(simulation, sequence, call)),
         }
     }
 
-    /// Closes connections that are no longer of use.
+    /// Reads (`GET`) or deletes (`DELETE`) a response that the provider keeps. `query` is the caller's.
+    ///
+    /// # Errors
+    /// As [`Self::call`]; the simulated provider keeps nothing.
+    pub async fn stored(
+        &self,
+        method: &str,
+        id: &str,
+        query: Option<&str>,
+        fields: &[(HeaderName, HeaderValue)],
+    ) -> Result<Answer, Failure> {
+        let Kind::Remote(remote) = &self.kind else {
+            return Err(Failure::new(FailureKind::Malformed, "nothing is kept here"));
+        };
+        let mut path = [&remote.base_path, self.api.stored_path(id).as_str()].concat();
+        if let Some(query) = query {
+            path.push('?');
+            path.push_str(query);
+        }
+        remote
+            .send(method, &path, fields, &[], STORED_CONNECT)
+            .await
+    }
+
+    /// What is the same for all replicas that call this provider with this credential, and known to nobody else.
+    pub fn fingerprint(&self) -> [u8; 32] {
+        let mut context = ring::digest::Context::new(&ring::digest::SHA256);
+        context.update(b"tollgate responses");
+        if let Kind::Remote(remote) = &self.kind {
+            context.update(remote.upstream.destination().host.as_bytes());
+            for (_, value) in remote
+                .fields
+                .iter()
+                .filter(|(_, value)| value.is_sensitive())
+            {
+                context.update(value.as_bytes());
+            }
+        }
+        let mut fingerprint = [0; 32];
+        fingerprint.copy_from_slice(context.finish().as_ref());
+        fingerprint
+    }
+
+    /// Says that the provider did not accept our credential: what can be fetched anew is.
+    pub fn doubt(&self) {
+        if let Kind::Remote(Remote {
+            authorization: Some(authorization),
+            ..
+        }) = &self.kind
+        {
+            authorization.doubt();
+        }
+    }
+
+    /// Closes connections that are no longer of use, and renews credentials that soon are not.
     pub fn sweep(&self) {
         if let Kind::Remote(remote) = &self.kind {
             remote.upstream.sweep();
+            if let Some(authorization) = &remote.authorization {
+                authorization.tend();
+            }
         }
     }
 }
@@ -137,22 +240,14 @@ impl Remote {
     fn resolve(
         name: &str,
         section: ProviderSection,
+        api: &Api,
         dialer: &Arc<Dialer>,
         previous: Option<&Provider>,
         document: &mut Document,
     ) -> Option<Self> {
         let at = |field| ["providers", name, field];
-        let base_url = match (&section.base_url, &section.azure) {
-            (Some(url), _) => url.as_str(),
-            (None, None) => OPENAI_BASE_URL,
-            (None, Some(_)) => {
-                document
-                    .error(&["providers", name], "`azure` needs a `base_url`")
-                    .help("the resource's: https://NAME.openai.azure.com");
-                return None;
-            }
-        };
-        let (destination, authority, base_path) = match base(base_url) {
+        let base_url = base_url(name, &section, document)?;
+        let (destination, authority, base_path) = match base(&base_url) {
             Ok(base) => base,
             Err(problem) => {
                 document
@@ -162,10 +257,18 @@ impl Remote {
             }
         };
         let fields = fields(name, &section, document)?;
-        let kept = previous.and_then(|provider| match &provider.kind {
-            Kind::Remote(remote) => Some(remote.upstream.clone()),
+        let provider = name.to_owned();
+        let means = Means {
+            fetch: Arc::new(Dialled(dialer.clone())),
+            report: Arc::new(move |problem| log::warn!("provider `{provider}`: {problem}")),
+        };
+        let authorization = authorization(name, &section, &means, document);
+        let previous = previous.and_then(|provider| match &provider.kind {
+            Kind::Remote(remote) => Some(remote),
             Kind::Simulated(..) => None,
         });
+        let kept = previous.map(|remote| remote.upstream.clone());
+        let fetched = previous.and_then(|remote| remote.authorization.as_ref());
         let upstream = kept
             .filter(|upstream| *upstream.destination() == destination)
             .unwrap_or_else(|| Arc::new(Upstream::new(destination, authority)));
@@ -173,61 +276,65 @@ impl Remote {
             dialer: dialer.clone(),
             upstream,
             base_path,
-            azure_version: section.azure.map(|azure| azure.api_version),
+            default_field: (*api == Api::Anthropic).then(|| {
+                let version = HeaderValue::from_static(ANTHROPIC_VERSION);
+                (HeaderName::from_static("anthropic-version"), version)
+            }),
+            authorization: authorization.map(|new| new.or_kept(fetched)),
             fields,
         })
     }
 
-    async fn call(&self, call: &Call<'_>) -> Result<Answer, Failure> {
-        let mut fields = Vec::with_capacity(self.fields.len() + call.fields.len());
+    async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        given: &[(HeaderName, HeaderValue)],
+        body: &[Bytes],
+        connect: Duration,
+    ) -> Result<Answer, Failure> {
+        let mut fields = Vec::with_capacity(self.fields.len() + given.len() + 1);
         fields.extend_from_slice(&self.fields);
         let is_ours = |name: &HeaderName| self.fields.iter().any(|(ours, _)| ours == name);
-        fields.extend(
-            call.fields
-                .iter()
-                .filter(|(name, _)| !is_ours(name))
-                .cloned(),
-        );
-        let post = Post {
-            path: &self.path(call.endpoint, call.model),
-            fields: &fields,
-            body: call.body,
-            connect: call.connect,
-        };
-        self.upstream.post(&self.dialer, &post).await
-    }
-
-    fn path(&self, endpoint: Endpoint, model: &str) -> String {
-        let verb = match endpoint {
-            Endpoint::Chat => "chat/completions",
-            Endpoint::Responses => "responses",
-            Endpoint::Completions => "completions",
-            Endpoint::Embeddings => "embeddings",
-        };
-        let base = &self.base_path;
-        match &self.azure_version {
-            None => [base, "/", verb].concat(),
-            Some(version) => {
-                let deployment: Cow<'_, str> =
-                    percent_encoding::utf8_percent_encode(model, PATH_SEGMENT).into();
-                format!("{base}/openai/deployments/{deployment}/{verb}?api-version={version}")
-            }
+        fields.extend(given.iter().filter(|(name, _)| !is_ours(name)).cloned());
+        if let Some((name, value)) = &self.default_field
+            && !fields.iter().any(|(given, _)| given == name)
+        {
+            fields.push((name.clone(), value.clone()));
         }
+        if let Some(authorization) = &self.authorization {
+            let outgoing = Outgoing {
+                method,
+                path,
+                host: self.upstream.authority(),
+                body,
+            };
+            // Boxed: it waits only where there is no credential yet.
+            let authorized = Box::pin(authorization.authorize(&outgoing, &mut fields)).await;
+            authorized.map_err(|none| Failure::new(FailureKind::Credential, none))?;
+        }
+        let message = Message {
+            method,
+            path,
+            fields: &fields,
+            body,
+            connect,
+        };
+        self.upstream.send(&self.dialer, &message).await
     }
 }
 
-/// Everything but RFC 3986's unreserved characters is encoded in a deployment's name.
-const PATH_SEGMENT: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
+/// The version of Anthropic's API that is asked for where the caller names none; there is no newer one.
+const ANTHROPIC_VERSION: &str = "2023-06-01";
+
+/// How long a new connection may take to where responses are kept.
+const STORED_CONNECT: Duration = Duration::from_secs(5);
 
 fn simulate(simulation: &Simulation, sequence: &AtomicU64, call: &Call<'_>) -> Answer {
-    let endpoint = match call.endpoint {
-        Endpoint::Completions => simulated::Endpoint::Completions,
-        Endpoint::Embeddings => simulated::Endpoint::Embeddings,
-        Endpoint::Chat | Endpoint::Responses => simulated::Endpoint::Chat,
+    let endpoint = match call.operation {
+        Operation::Generate(Dialect::Completions) => simulated::Endpoint::Completions,
+        Operation::Embed => simulated::Endpoint::Embeddings,
+        Operation::Generate(_) | Operation::CountTokens(_) => simulated::Endpoint::Chat,
     };
     let number = sequence.fetch_add(1, Ordering::Relaxed);
     let body = call.body.concat();

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::credentials::{EntraSection, VertexSection};
 use crate::config::units::Duration;
 use crate::config::{NotBuilt, ScalarOr, Secret};
 use crate::dialect::Endpoint;
@@ -15,15 +16,16 @@ use crate::dialect::Endpoint;
 pub struct ProviderSection {
     /// The wire format that it speaks.
     pub dialect: DialectName,
-    /// Where it is, up to and including the version: `https://api.groq.com/openai/v1`. OpenAI's own is the default
-    /// of `dialect: openai`.
+    /// Where it is, up to and including the version: `https://api.groq.com/openai/v1`. Each dialect's own provider is
+    /// the default.
     pub base_url: Option<String>,
-    /// The credential, sent as a bearer token (to Azure as `api-key`).
+    /// The credential, sent as the provider wants it: as a bearer token, `x-api-key` (Anthropic), `x-goog-api-key`
+    /// (Gemini) or `api-key` (Azure).
     pub api_key: Option<Secret>,
     /// Further header fields of every request. They win over what the caller sent.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
-    /// What it serves. Known hosts have their own default, others serve all but responses.
+    /// What it serves. Known hosts have their own default; others that speak OpenAI's dialect serve all but responses.
     pub endpoints: Option<Vec<Endpoint>>,
     /// Set for Azure OpenAI, whose `base_url` is the resource's.
     pub azure: Option<AzureSection>,
@@ -40,12 +42,16 @@ pub struct ProviderSection {
     pub tokens_per_second: Option<f64>,
     /// What goes wrong at the simulated provider.
     pub faults: Option<FaultsSection>,
-    /// Vertex AI's project and location.
-    pub vertex: Option<NotBuilt>,
-    /// A service account's credentials.
-    pub credentials: Option<NotBuilt>,
-    /// The AWS region.
-    pub region: Option<NotBuilt>,
+    /// Vertex AI's project and location: with the dialect `gemini` for Google's models and Claude, with `anthropic` for
+    /// Claude alone.
+    pub vertex: Option<VertexSection>,
+    /// A Google service account's JSON. Without it Vertex uses the application default credentials.
+    pub credentials: Option<Secret>,
+    /// The AWS region of Bedrock; by default what AWS's usual settings say.
+    pub region: Option<String>,
+    /// Whether marks for the provider's prompt cache are set where the caller set none (Anthropic, Bedrock).
+    #[serde(default)]
+    pub auto_cache: bool,
     /// The provider's own published limits.
     pub limits: Option<NotBuilt>,
 }
@@ -57,16 +63,30 @@ pub enum DialectName {
     /// OpenAI's, which most others speak, too.
     #[serde(rename = "openai")]
     OpenAi,
-    /// Anthropic messages. Not built yet.
+    /// Anthropic messages.
     Anthropic,
-    /// Gemini and Vertex AI. Not built yet.
+    /// Gemini and Vertex AI.
     Gemini,
-    /// Bedrock converse. Not built yet.
+    /// Bedrock converse.
     Bedrock,
-    /// Cohere v2. Not built yet.
+    /// Cohere v2.
     Cohere,
     /// Answers by itself, without a model: for development and load tests.
     Simulated,
+}
+
+impl DialectName {
+    /// The word in the configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::OpenAi => "openai",
+            Self::Anthropic => "anthropic",
+            Self::Gemini => "gemini",
+            Self::Bedrock => "bedrock",
+            Self::Cohere => "cohere",
+            Self::Simulated => "simulated",
+        }
+    }
 }
 
 /// Azure OpenAI.
@@ -75,6 +95,8 @@ pub enum DialectName {
 pub struct AzureSection {
     /// The `api-version` of every call: `"2024-10-21"`.
     pub api_version: String,
+    /// Logs in as an application of Entra ID instead of with an `api_key`.
+    pub entra: Option<EntraSection>,
 }
 
 /// How long a call may take. What is not said here is said by the next wider section.

@@ -2,7 +2,10 @@
 
 use http::{HeaderName, HeaderValue, Uri, header};
 
+use super::api::Api;
+use super::credentials::{Authorization, Means, VertexSection, region_of, suffix_of};
 use super::dial::Destination;
+use super::known;
 use super::proxy::Proxy;
 use super::section::{DialectName, HealthSection, ProviderSection, RetrySection, TimeoutSection};
 use super::simulated::{self, Simulation};
@@ -56,9 +59,12 @@ pub(super) fn fields(
         (header::USER_AGENT, HeaderValue::from_static(agent)),
     ];
     if let Some(key) = &section.api_key {
-        let (field, text) = match section.azure {
-            Some(_) => (HeaderName::from_static("api-key"), key.expose().to_owned()),
-            None => (header::AUTHORIZATION, format!("Bearer {}", key.expose())),
+        let bare = |field| (HeaderName::from_static(field), key.expose().to_owned());
+        let (field, text) = match section.dialect {
+            DialectName::OpenAi if section.azure.is_some() => bare("api-key"),
+            DialectName::Anthropic if section.vertex.is_none() => bare("x-api-key"),
+            DialectName::Gemini => bare("x-goog-api-key"),
+            _ => (header::AUTHORIZATION, format!("Bearer {}", key.expose())),
         };
         let Ok(mut value) = HeaderValue::from_str(&text) else {
             let path = ["providers", name, "api_key"];
@@ -102,22 +108,138 @@ pub(super) fn fields(
     Some(fields)
 }
 
-pub(super) fn check_unbuilt(name: &str, section: &ProviderSection, document: &mut Document) {
-    let word = match section.dialect {
-        DialectName::OpenAi | DialectName::Simulated => None,
-        DialectName::Anthropic => Some("anthropic"),
-        DialectName::Gemini => Some("gemini"),
-        DialectName::Bedrock => Some("bedrock"),
-        DialectName::Cohere => Some("cohere"),
-    };
-    if let Some(word) = word {
-        document
-            .error(
-                &["providers", name, "dialect"],
-                format!("the dialect `{word}` is not built yet"),
-            )
-            .help("openai and simulated are");
+/// The shape of the provider's API.
+pub(super) fn api(name: &str, section: &ProviderSection, document: &mut Document) -> Option<Api> {
+    let is_anthropic = section.dialect == DialectName::Anthropic;
+    if let Some(vertex) = &section.vertex {
+        for (field, value) in [("project", &vertex.project), ("location", &vertex.location)] {
+            let is_fit = |char: char| char.is_ascii_alphanumeric() || "-_.:".contains(char);
+            if value.is_empty() || !value.chars().all(is_fit) {
+                let path = ["providers", name, "vertex", field];
+                document.error(&path, format!("`{field}` is no {field} of Google Cloud's"));
+                return None;
+            }
+        }
+        let VertexSection { project, location } = vertex;
+        return Some(Api::Vertex {
+            parent: format!("/projects/{project}/locations/{location}"),
+            is_anthropic,
+        });
     }
+    Some(match (section.dialect, &section.azure) {
+        (DialectName::OpenAi, Some(azure)) => Api::Azure(azure.api_version.clone()),
+        (DialectName::OpenAi | DialectName::Simulated, _) => Api::OpenAi,
+        (DialectName::Anthropic, _) => Api::Anthropic,
+        (DialectName::Gemini, _) => Api::Gemini,
+        (DialectName::Bedrock, _) => Api::Bedrock,
+        (DialectName::Cohere, _) => Api::Cohere,
+    })
+}
+
+/// The base URL, given or the dialect's own.
+pub(super) fn base_url(
+    name: &str,
+    section: &ProviderSection,
+    document: &mut Document,
+) -> Option<String> {
+    if let Some(url) = &section.base_url {
+        return Some(url.clone());
+    }
+    if let Some(vertex) = &section.vertex {
+        return Some(match vertex.location.as_str() {
+            "global" => "https://aiplatform.googleapis.com/v1".to_owned(),
+            location => format!("https://{location}-aiplatform.googleapis.com/v1"),
+        });
+    }
+    if section.azure.is_some() {
+        document
+            .error(&["providers", name], "`azure` needs a `base_url`")
+            .help("the resource's: https://NAME.openai.azure.com");
+        return None;
+    }
+    let url = match section.dialect {
+        // Servers that are well known go by their names.
+        DialectName::OpenAi | DialectName::Simulated => {
+            known::base_url(name).unwrap_or("https://api.openai.com/v1")
+        }
+        DialectName::Anthropic => "https://api.anthropic.com/v1",
+        DialectName::Gemini => "https://generativelanguage.googleapis.com/v1beta",
+        DialectName::Cohere => "https://api.cohere.com/v2",
+        DialectName::Bedrock => {
+            let region = region(name, section, document)?;
+            let suffix = suffix_of(&region);
+            return Some(format!("https://bedrock-runtime.{region}.{suffix}"));
+        }
+    };
+    Some(url.to_owned())
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// The AWS region.
+fn region(name: &str, section: &ProviderSection, document: &mut Document) -> Option<String> {
+    let region = section.region.clone().or_else(|| region_of(&variable));
+    let is_fit = |region: &String| {
+        !region.is_empty()
+            && region
+                .chars()
+                .all(|char| char.is_ascii_alphanumeric() || char == '-')
+    };
+    let Some(region) = region.filter(is_fit) else {
+        document
+            .error(&["providers", name], "the AWS region is not known")
+            .help("add `region: eu-west-1`, or set AWS_REGION");
+        return None;
+    };
+    Some(region)
+}
+
+/// What authorises the calls where it is no field that stays the same.
+pub(super) fn authorization(
+    name: &str,
+    section: &ProviderSection,
+    means: &Means,
+    document: &mut Document,
+) -> Option<Authorization> {
+    let (field, resolved) = match (section.dialect, &section.azure) {
+        _ if section.api_key.is_some() => return None,
+        (DialectName::Bedrock, _) => {
+            let region = region(name, section, document)?;
+            let bedrock = Authorization::bedrock(None, &region, &variable, means);
+            ("region", bedrock)
+        }
+        (DialectName::OpenAi, Some(azure)) => {
+            let entra = azure.entra.as_ref()?;
+            ("azure", Authorization::entra(entra, &variable, means))
+        }
+        _ if section.vertex.is_some() => {
+            let credentials = section.credentials.as_ref();
+            (
+                "credentials",
+                Authorization::google(credentials, &variable, means),
+            )
+        }
+        _ => return None,
+    };
+    match resolved {
+        Ok(authorization) => Some(authorization),
+        Err(problem) => {
+            let path = ["providers", name, field];
+            let place = if document.has(&path) {
+                &path[..]
+            } else {
+                &path[..2]
+            };
+            document.error(place, problem);
+            None
+        }
+    }
+}
+
+/// What the section says that its dialect does not know.
+pub(super) fn check_section(name: &str, section: &ProviderSection, document: &mut Document) {
     check_calls(
         &["providers", name],
         &section.timeout,
@@ -125,45 +247,46 @@ pub(super) fn check_unbuilt(name: &str, section: &ProviderSection, document: &mu
         section.health.as_ref(),
         document,
     );
-    let is_simulated = section.dialect == DialectName::Simulated;
-    let misplaced: [(&str, bool, &str); 6] = [
+    use DialectName::{Anthropic, Bedrock, Gemini, OpenAi, Simulated};
+    let dialect = section.dialect;
+    let is_simulated = dialect == Simulated;
+    let given: [(&str, bool, bool); 11] = [
+        // The field, whether it is given, whether the dialect knows it.
+        ("base_url", section.base_url.is_some(), !is_simulated),
+        ("api_key", section.api_key.is_some(), !is_simulated),
+        ("azure", section.azure.is_some(), dialect == OpenAi),
         (
-            "base_url",
-            is_simulated && section.base_url.is_some(),
-            "simulated",
+            "vertex",
+            section.vertex.is_some(),
+            matches!(dialect, Gemini | Anthropic),
         ),
         (
-            "api_key",
-            is_simulated && section.api_key.is_some(),
-            "simulated",
+            "credentials",
+            section.credentials.is_some(),
+            section.vertex.is_some(),
         ),
+        ("region", section.region.is_some(), dialect == Bedrock),
         (
-            "azure",
-            is_simulated && section.azure.is_some(),
-            "simulated",
+            "auto_cache",
+            section.auto_cache,
+            matches!(dialect, Anthropic | Bedrock | Gemini),
         ),
-        (
-            "first_token",
-            !is_simulated && section.first_token.is_some(),
-            "openai",
-        ),
+        ("first_token", section.first_token.is_some(), is_simulated),
         (
             "tokens_per_second",
-            !is_simulated && section.tokens_per_second.is_some(),
-            "openai",
+            section.tokens_per_second.is_some(),
+            is_simulated,
         ),
-        (
-            "faults",
-            !is_simulated && section.faults.is_some(),
-            "openai",
-        ),
+        ("faults", section.faults.is_some(), is_simulated),
+        ("headers", !section.headers.is_empty(), !is_simulated),
     ];
-    for (field, is_misplaced, dialect) in misplaced {
-        if is_misplaced {
+    for (field, is_given, is_known) in given {
+        if is_given && !is_known {
+            let word = dialect.name();
             document
                 .error_at_key(
                     &["providers", name, field],
-                    format!("`{field}` means nothing to the dialect `{dialect}`"),
+                    format!("`{field}` means nothing to the dialect `{word}`"),
                 )
                 .help(format!("remove it, or mend `providers.{name}.dialect`"));
         }

@@ -65,8 +65,10 @@ struct Idle {
     since: Instant,
 }
 
-/// A POST to send.
-pub struct Post<'a> {
+/// A request to send.
+pub struct Message<'a> {
+    /// `POST`, `GET` or `DELETE`.
+    pub method: &'a str,
     /// Path and query.
     pub path: &'a str,
     /// Every field but `host` and `content-length`.
@@ -98,39 +100,44 @@ impl Upstream {
         &self.destination
     }
 
+    /// The `host` field.
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
     /// Sends a request and reads the head of its answer. A request that dies on a connection which had waited, before
     /// any byte of an answer, is sent once more on a new one: the server had closed it in the meantime.
-    pub async fn post(
+    pub async fn send(
         self: &Arc<Self>,
         dialer: &Dialer,
-        post: &Post<'_>,
+        message: &Message<'_>,
     ) -> Result<Answer, Failure> {
         if let Some(stream) = self.take_idle() {
-            match self.http1(stream, post).await {
+            match self.http1(stream, message).await {
                 Err(broken) if broken.is_untouched => {}
                 done => return done.map_err(|broken| broken.failure),
             }
         }
         // The usual way ends above. What is rare is kept out of every request's future, which it would swell tenfold.
-        Box::pin(self.post_elsewhere(dialer, post)).await
+        Box::pin(self.send_elsewhere(dialer, message)).await
     }
 
     /// Sends a request over a shared connection, or a new one.
-    async fn post_elsewhere(
+    async fn send_elsewhere(
         self: &Arc<Self>,
         dialer: &Dialer,
-        post: &Post<'_>,
+        message: &Message<'_>,
     ) -> Result<Answer, Failure> {
         if let Some(session) = self.share().await {
-            match self.http2(session, post).await {
+            match self.http2(session, message).await {
                 Err(broken) if broken.is_untouched => {}
                 done => return done.map_err(|broken| broken.failure),
             }
         }
-        let (stream, is_h2) = dialer.dial(&self.destination, post.connect).await?;
+        let (stream, is_h2) = dialer.dial(&self.destination, message.connect).await?;
         let done = match is_h2 {
-            true => self.http2(self.open(stream).await?, post).await,
-            false => self.http1(stream, post).await,
+            true => self.http2(self.open(stream).await?, message).await,
+            false => self.http1(stream, message).await,
         };
         done.map_err(|broken| broken.failure)
     }
@@ -174,9 +181,9 @@ impl Upstream {
     async fn http1(
         self: &Arc<Self>,
         mut stream: Stream,
-        post: &Post<'_>,
+        message: &Message<'_>,
     ) -> Result<Answer, Broken> {
-        let sent = send_http1(&mut stream, &self.authority, post).await;
+        let sent = send_http1(&mut stream, &self.authority, message).await;
         let mut session = Http1::new(stream);
         // Also after a failed write: the server may have refused a large body and said so.
         let read = read_http1_head(&mut session).await;
@@ -226,7 +233,7 @@ impl Upstream {
         None
     }
 
-    async fn http2(&self, mut session: Http2, post: &Post<'_>) -> Result<Answer, Broken> {
+    async fn http2(&self, mut session: Http2, message: &Message<'_>) -> Result<Answer, Broken> {
         // A stream that fails before its head on a shared connection: safe to repeat only if it never left.
         let unsent = |error: pingora_core::BError| Broken {
             failure: Failure::new(FailureKind::Lost, error),
@@ -236,9 +243,9 @@ impl Upstream {
             is_untouched: is_refused_stream(&error),
             failure: Failure::new(FailureKind::Lost, error),
         };
-        let head = http2_head(&self.authority, post).map_err(unsent)?;
+        let head = http2_head(&self.authority, message).map_err(unsent)?;
         session.write_request_header(head, false).map_err(unsent)?;
-        for piece in post.body {
+        for piece in message.body {
             session
                 .write_request_body(piece.clone(), false)
                 .await
@@ -278,13 +285,24 @@ fn is_open(stream: &mut Stream) -> bool {
     )
 }
 
-async fn send_http1(stream: &mut Stream, authority: &str, post: &Post<'_>) -> std::io::Result<()> {
-    let length: usize = post.body.iter().map(Bytes::len).sum();
+async fn send_http1(
+    stream: &mut Stream,
+    authority: &str,
+    message: &Message<'_>,
+) -> std::io::Result<()> {
+    let length: usize = message.body.iter().map(Bytes::len).sum();
     let mut head = Vec::with_capacity(1024 + length.min(ONE_WRITE_MAX));
-    for part in ["POST ", post.path, " HTTP/1.1\r\nhost: ", authority, "\r\n"] {
+    for part in [
+        message.method,
+        " ",
+        message.path,
+        " HTTP/1.1\r\nhost: ",
+        authority,
+        "\r\n",
+    ] {
         head.extend_from_slice(part.as_bytes());
     }
-    for (name, value) in post.fields {
+    for (name, value) in message.fields {
         for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
             head.extend_from_slice(part);
         }
@@ -292,13 +310,14 @@ async fn send_http1(stream: &mut Stream, authority: &str, post: &Post<'_>) -> st
     // Writing to memory cannot fail.
     let _ = write!(head, "content-length: {length}\r\n\r\n");
     if length <= ONE_WRITE_MAX {
-        post.body
+        message
+            .body
             .iter()
             .for_each(|piece| head.extend_from_slice(piece));
         stream.write_all(&head).await?;
     } else {
         stream.write_all(&head).await?;
-        for piece in post.body {
+        for piece in message.body {
             stream.write_all(piece).await?;
         }
     }
@@ -337,14 +356,14 @@ fn unreadable_head(error: pingora_core::BError) -> Broken {
     }
 }
 
-fn http2_head(authority: &str, post: &Post<'_>) -> pingora_core::Result<Box<RequestHeader>> {
-    let fields = post.fields.len() + 2;
-    let mut head = RequestHeader::build("POST", post.path.as_bytes(), Some(fields))?;
+fn http2_head(authority: &str, message: &Message<'_>) -> pingora_core::Result<Box<RequestHeader>> {
+    let fields = message.fields.len() + 2;
+    let mut head = RequestHeader::build(message.method, message.path.as_bytes(), Some(fields))?;
     head.insert_header(http::header::HOST, authority)?;
-    for (name, value) in post.fields {
+    for (name, value) in message.fields {
         head.append_header(name.clone(), value.clone())?;
     }
-    let length: usize = post.body.iter().map(Bytes::len).sum();
+    let length: usize = message.body.iter().map(Bytes::len).sum();
     head.insert_header(http::header::CONTENT_LENGTH, length)?;
     Ok(Box::new(head))
 }

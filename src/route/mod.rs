@@ -30,6 +30,8 @@ pub struct Model {
     pub target: String,
     /// How long an answer may take.
     pub timeouts: Timeouts,
+    /// Whether a field that the target cannot carry is an error.
+    pub strict: bool,
     provider: Arc<Provider>,
     /// The provider's name for it, with a `*` where the name's `*` goes.
     upstream_name: String,
@@ -174,6 +176,7 @@ impl Model {
             index,
             target: target.to_owned(),
             timeouts: Timeouts::resolve(sections),
+            strict: section.strict,
             provider: provider.clone(),
             upstream_name: upstream_name.to_owned(),
         })

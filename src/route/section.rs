@@ -28,8 +28,10 @@ pub struct ModelSection {
     pub chain: Option<NotBuilt>,
     /// A cap on the length of answers.
     pub max_output_tokens: Option<NotBuilt>,
-    /// Whether a field that the target cannot carry is an error.
-    pub strict: Option<NotBuilt>,
+    /// Whether a field that the target cannot carry is an error; else it is left out, and named in
+    /// `x-tollgate-dropped`.
+    #[serde(default)]
+    pub strict: bool,
     /// A second call when the first is slow.
     pub hedge: Option<NotBuilt>,
     /// How much of a stream a chain holds back.

@@ -19,7 +19,7 @@ use std::sync::{Arc, OnceLock};
 use parking_lot::RwLock;
 
 use crate::access::{Keys, Team};
-use crate::config::{Diagnostics, Document, Environment, ScalarOr};
+use crate::config::{Diagnostics, Document, Environment, ScalarOr, Secret};
 use crate::provider::{Dialer, Provider, check_calls};
 use crate::route::{Model, Models};
 use crate::telemetry::{LogFormat, Metrics, Series};
@@ -29,6 +29,9 @@ pub const QUICKSTART: &str = include_str!("../../config/quickstart.yaml");
 
 /// The name of [`QUICKSTART`] in diagnostics.
 pub const QUICKSTART_NAME: &str = "quickstart.yaml (embedded)";
+
+/// The fewest characters of `admin.aws_secret`: what is derived with a short one can be guessed.
+const AWS_SECRET_MIN: usize = 32;
 
 /// The configuration in force.
 pub struct Snapshot {
@@ -119,6 +122,18 @@ impl Snapshot {
         check_tls(file.listen.tls(), document);
         if let Some(admin) = &file.admin {
             check_address(&["admin", "listen"], &admin.listen, document);
+            if admin
+                .aws_secret
+                .as_ref()
+                .is_some_and(|secret| secret.expose().len() < AWS_SECRET_MIN)
+            {
+                document
+                    .error(
+                        &["admin", "aws_secret"],
+                        format!("`aws_secret` has fewer than {AWS_SECRET_MIN} characters"),
+                    )
+                    .help("make one: openssl rand -hex 32");
+            }
         }
         check_store("state", "memory", file.state.as_ref(), document);
         check_store("ledger", "off", file.ledger.as_ref(), document);
@@ -168,6 +183,16 @@ impl Snapshot {
             providers,
             series: (0..team_count).map(|_| row()).collect(),
         }
+    }
+
+    /// What the secrets of AWS access keys are derived with.
+    pub fn aws_secret(&self) -> Option<&Secret> {
+        self.admin.as_ref()?.aws_secret.as_ref()
+    }
+
+    /// The provider of that name.
+    pub fn provider(&self, name: &str) -> Option<&Provider> {
+        self.providers.get(name).map(Arc::as_ref)
     }
 
     /// The metric handles of a team's requests for a model. What a pattern stood for gets labels of its own only when

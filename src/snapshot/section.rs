@@ -122,6 +122,9 @@ pub struct AdminSection {
     pub listen: String,
     /// What `/admin/v1` asks for as a bearer token. Without one it answers 403.
     pub token: Option<Secret>,
+    /// What the secrets of AWS access keys are derived with: 32 random characters or more. With it, callers may sign as
+    /// AWS's SDKs do; `tollgate keys new --aws` makes the pairs.
+    pub aws_secret: Option<Secret>,
 }
 
 /// Limits of the server, and how it ends.

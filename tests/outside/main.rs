@@ -16,11 +16,14 @@ mod upstream;
 // What passes through
 mod azure;
 mod bodies;
+mod envelopes;
 mod headers;
 mod keys;
+mod pairs;
 mod passthrough;
 mod protocols;
 mod recordings;
+mod stored;
 mod tls;
 mod upstream_tls;
 

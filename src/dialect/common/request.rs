@@ -104,6 +104,19 @@ impl Request {
             Tool::Hosted { .. } => None,
         })
     }
+
+    /// Whether the model's thoughts are to be shown: as the caller says or, where it says nothing, as it is used to.
+    /// Anthropic, Bedrock and Cohere show the thoughts that a request asks for.
+    pub fn shows_thoughts(&self) -> Option<bool> {
+        let reasoning = self.reasoning.as_ref()?;
+        let is_off = reasoning.as_budget() == Some(ThinkingBudget::Off);
+        let shows_unasked = matches!(
+            self.source,
+            Dialect::Anthropic | Dialect::Bedrock | Dialect::Cohere
+        );
+        let usual = (shows_unasked && !is_off).then_some(true);
+        reasoning.show.or(usual)
+    }
 }
 
 /// One turn of a conversation.

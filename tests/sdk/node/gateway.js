@@ -40,11 +40,16 @@ teams:
 
 /** A running gateway. */
 class Gateway {
-  static async start(upstream) {
+  static start(upstream) {
+    return Gateway.startWith(config(upstream));
+  }
+
+  /** Starts with this text as the configuration file. */
+  static async startWith(text) {
     const gateway = new Gateway();
     gateway.directory = mkdtempSync(path.join(tmpdir(), "tollgate-sdk-"));
     const file = path.join(gateway.directory, "tollgate.yaml");
-    writeFileSync(file, config(upstream));
+    writeFileSync(file, text);
     const environment = Object.fromEntries(
       Object.entries(process.env).filter(([name]) => !name.toUpperCase().endsWith("_PROXY")),
     );

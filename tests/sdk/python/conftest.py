@@ -6,12 +6,14 @@ import httpx2
 import pytest
 from openai import AsyncOpenAI, AzureOpenAI, OpenAI
 
-from gateway import KEY, Gateway
+from gateway import KEY, Gateway, config
 from upstream import Upstream
 
 # Neither the gateway nor the SDKs shall find proxies or settings of the machine they are tested on.
 for name in list(os.environ):
-    if name.upper().endswith("_PROXY") or name.upper().startswith(("OPENAI_", "AZURE_OPENAI_")):
+    if name.upper().endswith("_PROXY") or name.upper().startswith(
+        ("ANTHROPIC_", "AWS_", "AZURE_OPENAI_", "CO_", "COHERE_", "GEMINI_", "GOOGLE_", "OPENAI_")
+    ):
         del os.environ[name]
 
 
@@ -24,7 +26,7 @@ def provider():
 
 @pytest.fixture(scope="session")
 def gateway(tmp_path_factory, provider):
-    running = Gateway(tmp_path_factory.mktemp("gateway"), provider.base_url)
+    running = Gateway(tmp_path_factory.mktemp("gateway"), config(provider.base_url))
     yield running
     running.stop()
 

@@ -59,9 +59,10 @@ def config(upstream: str) -> str:
 class Gateway:
     """A running gateway."""
 
-    def __init__(self, directory: Path, upstream: str):
+    def __init__(self, directory: Path, text: str):
+        """`text` is the configuration file."""
         path = directory / "tollgate.yaml"
-        path.write_text(config(upstream))
+        path.write_text(text)
         self._log = (directory / "log").open("w+")
         self._process = subprocess.Popen(
             [binary(), "serve", "--config", str(path)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._log

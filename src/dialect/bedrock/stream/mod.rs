@@ -1,0 +1,8 @@
+//! Streams.
+
+mod reader;
+mod waiting;
+mod writer;
+
+pub use reader::Reader;
+pub use writer::Writer;

@@ -1,0 +1,181 @@
+//! How a request reaches its target, and its answer the caller: as it is, or through the common form.
+
+use bytes::Bytes;
+use http::HeaderValue;
+
+use super::stored::{self, Sealing};
+use crate::access::Key;
+use crate::dialect::common::{Context, Outgoing, Request};
+use crate::dialect::{Dialect, Error, Framing, Incoming, Operation, count};
+use crate::route::{Model, Target};
+
+/// What is sent, and what becomes of the answer.
+pub struct Plan {
+    /// What the target is asked, in a dialect of its own.
+    pub operation: Operation,
+    /// The body's pieces, one behind the other.
+    pub body: Vec<Bytes>,
+    /// How the answer comes back to the caller.
+    pub back: Back,
+    /// How a stream is framed for the caller.
+    pub framing: Framing,
+    /// What the target cannot carry.
+    pub dropped: Option<HeaderValue>,
+}
+
+/// How an answer comes back to the caller.
+pub enum Back {
+    /// As it came.
+    AsIs,
+    /// As it came, but for the ids of what the provider keeps.
+    Sealed(Sealing),
+    /// Through the common form: the request, and what stands in no body.
+    Translated(Box<(Request, Context)>),
+    /// As a count of tokens in the caller's dialect.
+    Counted,
+}
+
+impl Plan {
+    /// Plans a request for text.
+    ///
+    /// # Errors
+    /// The target cannot take it, or not whole where the model says `strict`.
+    pub fn text(
+        incoming: &Incoming,
+        framing: Framing,
+        key: &Key,
+        model: &Model,
+        target: &Target,
+    ) -> Result<Self, Error> {
+        let caller = incoming.operation.dialect();
+        let provider = &target.provider;
+        let Some(dialect) = provider.dialect_for(caller, &target.model) else {
+            return Err(unserved(incoming));
+        };
+        let operation = Operation::Generate(dialect);
+        if dialect == caller {
+            let (body, back) = match caller {
+                Dialect::Responses => stored::go_on(incoming, key, target)?,
+                Dialect::Anthropic if provider.is_vertex() => {
+                    (incoming.body_for_vertex(), Back::AsIs)
+                }
+                _ => {
+                    let ask_usage = provider.accent.has_stream_options;
+                    (incoming.body_for(&target.model, ask_usage), Back::AsIs)
+                }
+            };
+            return Ok(Self {
+                operation,
+                body,
+                back,
+                framing,
+                dropped: None,
+            });
+        }
+        if incoming.previous.is_some() {
+            let field = "previous_response_id";
+            let message =
+                format!("`{field}` needs a target that keeps responses; this one does not");
+            return Err(Error::invalid(field, message));
+        }
+        let request = caller.read_request(incoming.body(), &incoming.model, incoming.stream)?;
+        let (body, dropped) = dialect.write_request(&request, &outgoing(target))?;
+        if model.strict
+            && let Some(field) = dropped.names().next()
+        {
+            let message = format!("the target cannot carry `{field}`, and the model is strict");
+            return Err(Error::invalid(field, message));
+        }
+        Ok(Self {
+            operation,
+            body: vec![Bytes::from(body)],
+            back: Back::Translated(Box::new((request, context()))),
+            framing,
+            dropped: HeaderValue::from_str(&dropped.joined())
+                .ok()
+                .filter(|_| !dropped.is_empty()),
+        })
+    }
+
+    /// Plans a count of tokens by the target; None if it does not count.
+    ///
+    /// # Errors
+    /// The request cannot be read, or the target cannot take it.
+    pub fn count(incoming: &Incoming, target: &Target) -> Result<Option<Self>, Error> {
+        let caller = incoming.operation.dialect();
+        let provider = &target.provider;
+        let Some(dialect) = provider.dialect_for(caller, &target.model) else {
+            return Err(unserved(incoming));
+        };
+        if !provider.counts_tokens(dialect) {
+            return Ok(None);
+        }
+        let (body, back) = match dialect == caller && !count::is_nested(incoming.body()) {
+            true => (incoming.body_for(&target.model, false), Back::AsIs),
+            false => {
+                let request = count::read_request(caller, incoming.body(), &incoming.model)?;
+                let body = count::write_request(dialect, &request, &outgoing(target))?;
+                (vec![Bytes::from(body)], Back::Counted)
+            }
+        };
+        Ok(Some(Self {
+            operation: Operation::CountTokens(dialect),
+            body,
+            back,
+            framing: Framing::Events,
+            dropped: None,
+        }))
+    }
+
+    /// Plans a request for embeddings.
+    ///
+    /// # Errors
+    /// The target serves none.
+    pub fn embeddings(incoming: &Incoming, target: &Target) -> Result<Self, Error> {
+        match target.provider.embedding() {
+            Some(_) => Ok(Self::embed(
+                incoming.body_for(&target.model, false),
+                Back::AsIs,
+            )),
+            None => Err(unserved(incoming)),
+        }
+    }
+
+    fn embed(body: Vec<Bytes>, back: Back) -> Self {
+        Self {
+            operation: Operation::Embed,
+            body,
+            back,
+            framing: Framing::Events,
+            dropped: None,
+        }
+    }
+}
+
+/// The target does not serve what is asked for.
+pub fn unserved(incoming: &Incoming) -> Error {
+    let Incoming {
+        model, operation, ..
+    } = incoming;
+    let message = format!("the model `{model}` does not serve {}", operation.name());
+    Error::invalid("model", message)
+}
+
+fn outgoing(target: &Target) -> Outgoing<'_> {
+    Outgoing {
+        model: &target.model,
+        accent: target.provider.accent,
+        is_vertex: target.provider.is_vertex(),
+        auto_cache: target.provider.auto_cache,
+    }
+}
+
+/// What stands in for ids and times that a provider does not give.
+fn context() -> Context {
+    let id = super::new_request_id();
+    let now = u64::try_from(chrono::Utc::now().timestamp()).unwrap_or_default();
+    Context {
+        id: id.trim_start_matches("req_").to_owned(),
+        now,
+    }
+}
