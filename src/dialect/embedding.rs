@@ -9,8 +9,8 @@ use serde::de::{self, Deserializer, SeqAccess, Visitor};
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 
-use super::common::{Dropped, Json};
-use super::{Error, Kind, Usage};
+use super::common::{Dropped, Json, Malformed, Outgoing};
+use super::{Dialect, Error, Kind, Usage, bedrock, cohere, gemini};
 
 /// The most inputs of one request: OpenAI's own limit.
 pub const INPUTS_MAX: usize = 2_048;
@@ -58,7 +58,7 @@ pub enum Encoding {
 
 /// An optional field of [`EmbeddingRequest`] that some targets know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Field {
+enum Field {
     /// `dimensions`
     Dimensions,
     /// `input_type`
@@ -84,8 +84,12 @@ impl EmbeddingRequest {
         }
     }
 
-    /// What is lost at a target that knows only the fields in `known`.
-    pub fn dropped(&self, known: &[Field]) -> Dropped {
+    /// What is lost at a target of `dialect`.
+    pub fn dropped(&self, dialect: Dialect) -> Dropped {
+        let known: &[Field] = match dialect {
+            Dialect::Cohere => &[Field::Dimensions, Field::InputType, Field::Truncate],
+            _ => &[Field::Dimensions],
+        };
         let mut dropped = Dropped::default();
         for (is_given, field, name) in [
             (self.dimensions.is_some(), Field::Dimensions, "dimensions"),
@@ -101,6 +105,74 @@ impl EmbeddingRequest {
             dropped.note_name(name);
         }
         dropped
+    }
+}
+
+/// The most texts that one call to a target of `dialect` embeds.
+pub fn texts_per_call(dialect: Dialect, model: &str) -> usize {
+    match dialect {
+        Dialect::Gemini => gemini::EMBEDDING_INPUTS_MAX,
+        Dialect::Bedrock => bedrock::inputs_per_call(model),
+        Dialect::Cohere => cohere::EMBEDDING_INPUTS_MAX,
+        _ => INPUTS_MAX,
+    }
+}
+
+/// Writes the call that embeds `texts`, no more than [`texts_per_call`] of the request's.
+///
+/// # Errors
+/// The target cannot embed them so.
+pub fn write_request(
+    dialect: Dialect,
+    request: &EmbeddingRequest,
+    texts: &[&str],
+    to: &Outgoing<'_>,
+) -> Result<Vec<u8>, Error> {
+    let EmbeddingRequest {
+        dimensions,
+        input_type,
+        truncate,
+        ..
+    } = request;
+    match dialect {
+        Dialect::Gemini => Ok(gemini::write_embedding_request(
+            texts,
+            to.model,
+            *dimensions,
+            to.is_vertex,
+        )),
+        Dialect::Bedrock => bedrock::write_embedding_request(texts, to.model, *dimensions),
+        Dialect::Cohere => Ok(cohere::write_embedding_request(
+            texts,
+            to.model,
+            *dimensions,
+            input_type.as_deref(),
+            truncate.as_deref(),
+        )),
+        _ => Err(Error::invalid("model", "the target makes no embeddings")),
+    }
+}
+
+/// Reads the embeddings of `texts` texts in their order, and what they cost, where the body tells.
+///
+/// # Errors
+/// It is no such answer, or one with another number of embeddings.
+pub fn read_answer(
+    dialect: Dialect,
+    body: &[u8],
+    texts: usize,
+) -> Result<(Vec<Vec<f64>>, Option<Usage>), Malformed> {
+    let (vectors, usage) = match dialect {
+        Dialect::Gemini => gemini::read_embedding_answer(body, texts),
+        Dialect::Bedrock => bedrock::read_embedding_answer(body),
+        Dialect::Cohere => cohere::read_embedding_answer(body, texts),
+        _ => Err(Malformed("a dialect without embeddings".to_owned())),
+    }?;
+    match vectors.len() == texts {
+        true => Ok((vectors, usage)),
+        false => Err(Malformed(
+            "another number of embeddings than of texts".to_owned(),
+        )),
     }
 }
 
@@ -362,8 +434,9 @@ mod tests {
             "input_type": "search_query", "future": 1}),
         )
         .unwrap();
-        let known = [Field::Dimensions, Field::InputType];
-        assert_eq!(request.dropped(&known).joined(), "truncate,user,future");
+        let dropped = |dialect| request.dropped(dialect).joined();
+        assert_eq!(dropped(Dialect::Cohere), "user,future");
+        assert_eq!(dropped(Dialect::Gemini), "input_type,truncate,user,future");
     }
 
     #[test]

@@ -204,7 +204,7 @@ fn stream(operation: Operation, object: &Object<'_>) -> Result<bool, Error> {
         (None | Some(b"null" | b"false"), _) => Ok(false),
         (Some(b"true"), Operation::Generate(_)) => Ok(true),
         (Some(b"true"), Operation::CountTokens(_)) => Ok(false),
-        (Some(b"true"), Operation::Embed) => {
+        (Some(b"true"), Operation::Embed(_)) => {
             Err(Error::invalid("stream", "embeddings cannot be streamed"))
         }
         (Some(_), _) => Err(Error::invalid("stream", "`stream` must be true or false")),

@@ -35,16 +35,15 @@ pub enum Operation {
     Generate(Dialect),
     /// How many tokens a request would have.
     CountTokens(Dialect),
-    /// Embeddings, in OpenAI's form.
-    Embed,
+    /// Embeddings. Callers ask in OpenAI's form, [`Dialect::Chat`].
+    Embed(Dialect),
 }
 
 impl Operation {
     /// The dialect of the caller, errors included.
     pub const fn dialect(self) -> Dialect {
         match self {
-            Self::Generate(dialect) | Self::CountTokens(dialect) => dialect,
-            Self::Embed => Dialect::Chat,
+            Self::Generate(dialect) | Self::CountTokens(dialect) | Self::Embed(dialect) => dialect,
         }
     }
 
@@ -53,7 +52,7 @@ impl Operation {
         match self {
             Self::Generate(dialect) => dialect.name(),
             Self::CountTokens(_) => "counting tokens",
-            Self::Embed => "embeddings",
+            Self::Embed(_) => "embeddings",
         }
     }
 

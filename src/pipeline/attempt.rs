@@ -46,6 +46,14 @@ pub enum Reply {
     Stream(Box<Stream>),
 }
 
+/// What came back for one request.
+pub enum Sent {
+    /// The beginning of an answer.
+    Answer(Answer),
+    /// The provider's own error, as the caller gets it.
+    Error(Whole),
+}
+
 /// A whole answer, the provider's own errors included.
 pub struct Whole {
     /// The HTTP status.
@@ -79,21 +87,33 @@ impl Attempt<'_> {
     }
 
     async fn exchange(&self) -> Result<Reply, NoAnswer> {
+        if let Back::Embedded(embedding) = &self.plan.back {
+            return Box::pin(embedding.run(self)).await;
+        }
+        match self.send(&self.plan.body, 0).await? {
+            Sent::Answer(answer) if self.incoming.stream => self.stream(answer).await,
+            Sent::Answer(answer) => self.whole(answer).await,
+            Sent::Error(error) => Ok(Reply::Whole(error)),
+        }
+    }
+
+    /// Sends one request, for the embeddings of so many `texts` where it asks for those.
+    pub(super) async fn send(&self, body: &[Bytes], texts: usize) -> Result<Sent, NoAnswer> {
         let call = Call {
             operation: self.plan.operation,
             model: &self.target.model,
             stream: self.incoming.stream,
+            texts,
             fields: self.fields,
-            body: &self.plan.body,
+            body,
             connect: self.timeouts.connect,
         };
         let answer = self.target.provider.call(&call).await;
         let answer = answer.map_err(|failure| self.no_answer(&failure))?;
         match answer.head.status.as_u16() {
-            200..=299 if self.incoming.stream => self.stream(answer).await,
-            200..=299 => self.whole(answer).await,
+            200..=299 => Ok(Sent::Answer(answer)),
             401..=403 => Err(self.refused_credential(answer.head.status)),
-            400..=599 => self.error_answer(answer).await,
+            400..=599 => self.error_answer(answer).await.map(Sent::Error),
             status => Err(self.no_answer(&malformed(format!("status {status}")))),
         }
     }
@@ -107,31 +127,29 @@ impl Attempt<'_> {
         }
     }
 
-    async fn whole(&self, mut answer: Answer) -> Result<Reply, NoAnswer> {
+    /// The whole body of an answer.
+    pub(super) async fn body(&self, answer: &mut Answer) -> Result<Bytes, NoAnswer> {
         if answer.head.is_encoded {
             return Err(
                 self.no_answer(&malformed("it is compressed, though nobody asked for that"))
             );
         }
         let body = answer.body.whole(self.max_answer).await;
-        let body = body.map_err(|failure| self.no_answer(&failure))?;
+        body.map_err(|failure| self.no_answer(&failure))
+    }
+
+    async fn whole(&self, mut answer: Answer) -> Result<Reply, NoAnswer> {
+        let body = self.body(&mut answer).await?;
         let read = self
             .read_whole(body)
             .map_err(|fault| self.no_answer(&malformed(fault)))?;
         let (body, usage) = match read {
             Ok(read) => read,
-            Err(failed) => return Ok(self.own_error(&failed, &answer.head)),
+            Err(failed) => return Ok(Reply::Whole(self.own_error(&failed, &answer.head))),
         };
-        let mut fields = passed_back(&answer.head);
-        fields.extend(
-            self.plan
-                .dropped
-                .clone()
-                .map(|names| (X_DROPPED.clone(), names)),
-        );
         Ok(Reply::Whole(Whole {
             status: answer.head.status,
-            fields,
+            fields: self.fields_back(&answer.head),
             body,
             usage,
         }))
@@ -165,12 +183,13 @@ impl Attempt<'_> {
                 let tokens = count::read_answer(dialect, &body).map_err(told)?;
                 (Bytes::from(count::write_answer(caller, tokens)), None)
             }
+            Back::Embedded(_) => return Err("read in its own room".to_owned()),
         }))
     }
 
     /// The provider's own word on the request: passed on as it came, if it is all there; in the caller's words where the
     /// dialects differ.
-    async fn error_answer(&self, mut answer: Answer) -> Result<Reply, NoAnswer> {
+    async fn error_answer(&self, mut answer: Answer) -> Result<Whole, NoAnswer> {
         let limit = ERROR_ANSWER_MAX.min(self.max_answer);
         let body = answer.body.whole(limit).await;
         let body = body.map_err(|failure| {
@@ -188,16 +207,16 @@ impl Attempt<'_> {
         if dialect != self.incoming.operation.dialect() {
             return Ok(self.own_error(&error, head));
         }
-        Ok(Reply::Whole(Whole {
+        Ok(Whole {
             status: head.status,
             fields: passed_back(head),
             body,
             usage: None,
-        }))
+        })
     }
 
     /// A provider's error in the caller's dialect.
-    fn own_error(&self, error: &Error, head: &Head) -> Reply {
+    fn own_error(&self, error: &Error, head: &Head) -> Whole {
         let caller = self.incoming.operation.dialect();
         let mut fields = passed_back(head);
         fields.retain(|(name, _)| *name != header::CONTENT_TYPE && *name != X_AMZN_ERRORTYPE);
@@ -207,12 +226,20 @@ impl Attempt<'_> {
         {
             fields.push((header::RETRY_AFTER, seconds(delay)));
         }
-        Reply::Whole(Whole {
+        Whole {
             status: error.status(),
             fields,
             body: caller.error_body(error),
             usage: None,
-        })
+        }
+    }
+
+    /// What the caller gets of the fields of an answer, and what could not be carried.
+    pub(super) fn fields_back(&self, head: &Head) -> Vec<(HeaderName, HeaderValue)> {
+        let mut fields = passed_back(head);
+        let dropped = self.plan.dropped.clone();
+        fields.extend(dropped.map(|names| (X_DROPPED.clone(), names)));
+        fields
     }
 
     async fn stream(&self, answer: Answer) -> Result<Reply, NoAnswer> {
@@ -221,18 +248,12 @@ impl Attempt<'_> {
             let detail = format!("a stream was asked for, `{media_type}` came");
             return Err(self.no_answer(&malformed(detail)));
         }
-        let mut fields = passed_back(&answer.head);
+        let mut fields = self.fields_back(&answer.head);
         if self.plan.framing != self.plan.operation.dialect().framing() {
             fields.retain(|(name, _)| *name != header::CONTENT_TYPE);
             let media_type = HeaderValue::from_static(self.plan.framing.media_type());
             fields.push((header::CONTENT_TYPE, media_type));
         }
-        fields.extend(
-            self.plan
-                .dropped
-                .clone()
-                .map(|names| (X_DROPPED.clone(), names)),
-        );
         let mut stream = Stream::new(answer.body, fields, self);
         match stream.first().await {
             Ok(()) => Ok(Reply::Stream(Box::new(stream))),
@@ -240,7 +261,7 @@ impl Attempt<'_> {
         }
     }
 
-    fn no_answer(&self, failure: &Failure) -> NoAnswer {
+    pub(super) fn no_answer(&self, failure: &Failure) -> NoAnswer {
         NoAnswer {
             error: to_error(&self.target.provider.name, failure),
             detail: failure.detail.clone(),

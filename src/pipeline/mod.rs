@@ -6,6 +6,7 @@ mod answer;
 mod attempt;
 mod caller;
 mod decode;
+mod embed;
 mod fields;
 mod gateway;
 mod plan;
@@ -107,7 +108,7 @@ async fn serve(
     // 7. Route: one target, one attempt, in the target's dialect.
     let plan = match ask.operation {
         Operation::Generate(_) => Plan::text(&incoming, ask.framing, &key, model, &target)?,
-        Operation::Embed => Plan::embeddings(&incoming, &target)?,
+        Operation::Embed(_) => Plan::embeddings(&incoming, model, &target)?,
         Operation::CountTokens(_) => match Plan::count(&incoming, &target)? {
             Some(plan) => plan,
             None => return answer::estimate(&incoming, &target, caller, record).await,

@@ -3,9 +3,10 @@
 use bytes::Bytes;
 use http::HeaderValue;
 
+use super::embed::Embedding;
 use super::stored::{self, Sealing};
 use crate::access::Key;
-use crate::dialect::common::{Context, Outgoing, Request};
+use crate::dialect::common::{Context, Dropped, Outgoing, Request};
 use crate::dialect::{Dialect, Error, Framing, Incoming, Operation, count};
 use crate::route::{Model, Target};
 
@@ -33,6 +34,8 @@ pub enum Back {
     Translated(Box<(Request, Context)>),
     /// As a count of tokens in the caller's dialect.
     Counted,
+    /// As OpenAI's embeddings, out of the answers to several calls. The plan has no body of its own.
+    Embedded(Box<Embedding>),
 }
 
 impl Plan {
@@ -80,20 +83,12 @@ impl Plan {
         }
         let request = caller.read_request(incoming.body(), &incoming.model, incoming.stream)?;
         let (body, dropped) = dialect.write_request(&request, &outgoing(target))?;
-        if model.strict
-            && let Some(field) = dropped.names().next()
-        {
-            let message = format!("the target cannot carry `{field}`, and the model is strict");
-            return Err(Error::invalid(field, message));
-        }
         Ok(Self {
             operation,
             body: vec![Bytes::from(body)],
             back: Back::Translated(Box::new((request, context()))),
             framing,
-            dropped: HeaderValue::from_str(&dropped.joined())
-                .ok()
-                .filter(|_| !dropped.is_empty()),
+            dropped: told(&dropped, model)?,
         })
     }
 
@@ -130,26 +125,39 @@ impl Plan {
     /// Plans a request for embeddings.
     ///
     /// # Errors
-    /// The target serves none.
-    pub fn embeddings(incoming: &Incoming, target: &Target) -> Result<Self, Error> {
-        match target.provider.embedding() {
-            Some(_) => Ok(Self::embed(
-                incoming.body_for(&target.model, false),
-                Back::AsIs,
-            )),
-            None => Err(unserved(incoming)),
-        }
-    }
-
-    fn embed(body: Vec<Bytes>, back: Back) -> Self {
-        Self {
-            operation: Operation::Embed,
+    /// The target serves none, or cannot make them so.
+    pub fn embeddings(incoming: &Incoming, model: &Model, target: &Target) -> Result<Self, Error> {
+        let Some(dialect) = target.provider.dialect_of_embeddings() else {
+            return Err(unserved(incoming));
+        };
+        let (body, back, dropped) = match dialect == incoming.operation.dialect() {
+            true => (incoming.body_for(&target.model, false), Back::AsIs, None),
+            false => {
+                let embedding = Embedding::of(incoming, dialect, &outgoing(target))?;
+                let dropped = told(&embedding.dropped, model)?;
+                (Vec::new(), Back::Embedded(Box::new(embedding)), dropped)
+            }
+        };
+        Ok(Self {
+            operation: Operation::Embed(dialect),
             body,
             back,
             framing: Framing::Events,
-            dropped: None,
-        }
+            dropped,
+        })
     }
+}
+
+/// What `x-tollgate-dropped` tells, or the refusal of a strict model.
+fn told(dropped: &Dropped, model: &Model) -> Result<Option<HeaderValue>, Error> {
+    let Some(first) = dropped.names().next() else {
+        return Ok(None);
+    };
+    if model.strict {
+        let message = format!("the target cannot carry `{first}`, and the model is strict");
+        return Err(Error::invalid(first, message));
+    }
+    Ok(HeaderValue::from_str(&dropped.joined()).ok())
 }
 
 /// The target does not serve what is asked for.

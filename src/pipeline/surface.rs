@@ -101,7 +101,7 @@ impl Surface {
             let verbs = [
                 ("/chat/completions", Operation::Generate(Dialect::Chat)),
                 ("/completions", Operation::Generate(Dialect::Completions)),
-                ("/embeddings", Operation::Embed),
+                ("/embeddings", Operation::Embed(Dialect::Chat)),
             ];
             let (model, operation) = verbs
                 .into_iter()
@@ -138,7 +138,7 @@ fn openai(rest: &str, method: &Method) -> Option<Surface> {
         "chat/completions" => in_body(Dialect::Chat),
         "completions" => in_body(Dialect::Completions),
         "responses" => in_body(Dialect::Responses),
-        "embeddings" => ask(Operation::Embed, None, None),
+        "embeddings" => ask(Operation::Embed(Dialect::Chat), None, None),
         rest => match rest.strip_prefix("responses/") {
             Some(id) if !id.contains('/') => {
                 let verb = match *method == Method::DELETE {
@@ -333,7 +333,7 @@ mod tests {
         }
         assert_eq!(
             asked("/openai/v1/embeddings"),
-            Some((Operation::Embed, None, None))
+            Some((Operation::Embed(Dialect::Chat), None, None))
         );
         assert_eq!(
             asked("/v1/messages/count_tokens"),

@@ -32,6 +32,8 @@ pub struct Head {
     pub request_id: Option<HeaderValue>,
     /// AWS's name of an error.
     pub error_type: Option<HeaderValue>,
+    /// How many tokens of input an embedding at Bedrock had, which is told in no body of Cohere's there.
+    pub input_tokens: Option<u64>,
     /// Whether the body is compressed, though nobody asked for that.
     pub is_encoded: bool,
 }
@@ -53,6 +55,9 @@ impl Head {
             retry_after: fields.get(header::RETRY_AFTER).cloned(),
             request_id: ids.find_map(|name| fields.get(name)).cloned(),
             error_type: fields.get("x-amzn-errortype").cloned(),
+            input_tokens: fields
+                .get("x-amzn-bedrock-input-token-count")
+                .and_then(|count| count.to_str().ok()?.parse().ok()),
             is_encoded: fields.contains_key(header::CONTENT_ENCODING),
         }
     }

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::dialect::{Dialect, Endpoint, Operation};
+use super::Call;
+use crate::dialect::{Dialect, Endpoint, Operation, bedrock, gemini};
 
 /// The shape of a provider's API.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,21 +28,6 @@ pub enum Api {
     /// Bedrock's runtime.
     Bedrock,
     /// Cohere, version 2.
-    Cohere,
-}
-
-/// How embeddings are asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EmbeddingApi {
-    /// OpenAI's `embeddings`.
-    OpenAi,
-    /// Google AI's `batchEmbedContents`.
-    Gemini,
-    /// Vertex AI's.
-    Vertex,
-    /// Bedrock's `invoke` of Titan or Cohere.
-    Bedrock,
-    /// Cohere's `embed`.
     Cohere,
 }
 
@@ -76,18 +62,17 @@ impl Api {
         }
     }
 
-    /// How embeddings are asked for, where there are any.
-    pub const fn embedding(&self) -> Option<EmbeddingApi> {
+    /// The dialect in which embeddings are asked for, where there are any.
+    pub const fn dialect_of_embeddings(&self) -> Option<Dialect> {
         match self {
-            Self::OpenAi | Self::Azure(_) => Some(EmbeddingApi::OpenAi),
+            Self::OpenAi | Self::Azure(_) => Some(Dialect::Chat),
             Self::Anthropic
             | Self::Vertex {
                 is_anthropic: true, ..
             } => None,
-            Self::Gemini => Some(EmbeddingApi::Gemini),
-            Self::Vertex { .. } => Some(EmbeddingApi::Vertex),
-            Self::Bedrock => Some(EmbeddingApi::Bedrock),
-            Self::Cohere => Some(EmbeddingApi::Cohere),
+            Self::Gemini | Self::Vertex { .. } => Some(Dialect::Gemini),
+            Self::Bedrock => Some(Dialect::Bedrock),
+            Self::Cohere => Some(Dialect::Cohere),
         }
     }
 
@@ -110,9 +95,12 @@ impl Api {
         }
     }
 
-    /// The path behind the base URL's, and the query. `operation` is in one of the provider's own dialects.
-    pub fn path(&self, operation: Operation, model: &str, stream: bool) -> String {
-        let model: Cow<'_, str> = utf8_percent_encode(model, SEGMENT).into();
+    /// The path behind the base URL's, and the query, of a call in one of the provider's own dialects.
+    pub fn path(&self, call: &Call<'_>) -> String {
+        let Call {
+            operation, stream, ..
+        } = *call;
+        let model = segment(call.model);
         match self {
             Self::OpenAi => ["/", openai_verb(operation)].concat(),
             // The newer API, whose bodies name the model, has no dated versions.
@@ -140,22 +128,27 @@ impl Api {
             }
             Self::Vertex { parent, .. } => {
                 let verb = match operation {
-                    Operation::Embed => "predict",
+                    Operation::Embed(_) => {
+                        gemini::EmbeddingMethod::of(call.model, call.texts, true).name()
+                    }
                     operation => google_verb(operation, stream),
                 };
                 format!("{parent}/publishers/google/models/{model}:{verb}")
             }
             Self::Bedrock => {
                 let verb = match (operation, stream) {
-                    (Operation::Embed, _) => "invoke",
-                    (Operation::CountTokens(_), _) => "count-tokens",
+                    (Operation::Embed(_), _) => "invoke",
+                    (Operation::CountTokens(_), _) => {
+                        let model = segment(bedrock::counted_model(call.model));
+                        return format!("/model/{model}/count-tokens");
+                    }
                     (Operation::Generate(_), true) => "converse-stream",
                     (Operation::Generate(_), false) => "converse",
                 };
                 format!("/model/{model}/{verb}")
             }
             Self::Cohere => match operation {
-                Operation::Embed => "/embed".to_owned(),
+                Operation::Embed(_) => "/embed".to_owned(),
                 _ => "/chat".to_owned(),
             },
         }
@@ -164,7 +157,7 @@ impl Api {
 
 fn openai_verb(operation: Operation) -> &'static str {
     match operation {
-        Operation::Embed => "embeddings",
+        Operation::Embed(_) => "embeddings",
         Operation::Generate(Dialect::Responses) => "responses",
         Operation::Generate(Dialect::Completions) => "completions",
         Operation::Generate(_) | Operation::CountTokens(_) => "chat/completions",
@@ -173,10 +166,18 @@ fn openai_verb(operation: Operation) -> &'static str {
 
 fn google_verb(operation: Operation, stream: bool) -> &'static str {
     match (operation, stream) {
-        (Operation::Embed, _) => "batchEmbedContents",
+        (Operation::Embed(_), _) => "batchEmbedContents",
         (Operation::CountTokens(_), _) => "countTokens",
         (Operation::Generate(_), true) => "streamGenerateContent?alt=sse",
         (Operation::Generate(_), false) => "generateContent",
+    }
+}
+
+/// A model's name as one segment of a path. `.` and `..` are no names: proxies would walk up by them.
+fn segment(model: &str) -> Cow<'_, str> {
+    match model {
+        "." | ".." => model.replace('.', "%2E").into(),
+        model => utf8_percent_encode(model, SEGMENT).into(),
     }
 }
 
@@ -189,6 +190,8 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     const ANTHROPIC: Operation = Operation::Generate(Dialect::Anthropic);
@@ -201,7 +204,12 @@ mod tests {
             is_anthropic: false,
         };
         for (api, operation, stream, path) in [
-            (&Api::OpenAi, Operation::Embed, false, "/embeddings"),
+            (
+                &Api::OpenAi,
+                Operation::Embed(Dialect::Chat),
+                false,
+                "/embeddings",
+            ),
             (&Api::Anthropic, ANTHROPIC, true, "/messages"),
             (&Api::Gemini, GEMINI, false, "/models/m%3A1:generateContent"),
             (
@@ -235,7 +243,16 @@ mod tests {
                 "/chat",
             ),
         ] {
-            assert_eq!(api.path(operation, "m:1", stream), path);
+            let call = Call {
+                operation,
+                model: "m:1",
+                stream,
+                texts: 0,
+                fields: &[],
+                body: &[],
+                connect: Duration::ZERO,
+            };
+            assert_eq!(api.path(&call), path);
         }
     }
 

@@ -16,7 +16,6 @@ pub mod simulated;
 mod upstream;
 
 pub use answer::{Answer, Body, Head};
-pub use api::EmbeddingApi;
 pub use dial::{Destination, Dialer, crypto};
 pub use failure::{Failure, FailureKind, Phase};
 pub use section::{HealthSection, ProviderSection, RetrySection, TimeoutSection, Timeouts};
@@ -81,6 +80,8 @@ pub struct Call<'a> {
     pub model: &'a str,
     /// Whether the answer shall be a stream.
     pub stream: bool,
+    /// How many texts shall be embedded.
+    pub texts: usize,
     /// The caller's fields that go upstream.
     pub fields: &'a [(HeaderName, HeaderValue)],
     /// The body's pieces, one behind the other.
@@ -141,10 +142,10 @@ impl Provider {
         }
     }
 
-    /// How it is asked for embeddings, if it serves any.
-    pub fn embedding(&self) -> Option<EmbeddingApi> {
+    /// The dialect in which it is asked for embeddings, if it serves any.
+    pub fn dialect_of_embeddings(&self) -> Option<Dialect> {
         let serves = self.endpoints.contains(&Endpoint::Embeddings);
-        self.api.embedding().filter(|_| serves)
+        self.api.dialect_of_embeddings().filter(|_| serves)
     }
 
     /// Whether it counts a request's tokens by itself, in `dialect`.
@@ -161,7 +162,7 @@ impl Provider {
     pub async fn call(&self, call: &Call<'_>) -> Result<Answer, Failure> {
         match &self.kind {
             Kind::Remote(remote) => {
-                let path = self.api.path(call.operation, call.model, call.stream);
+                let path = self.api.path(call);
                 let path = [&remote.base_path, path.as_str()].concat();
                 remote
                     .send("POST", &path, call.fields, call.body, call.connect)
@@ -333,7 +334,7 @@ const STORED_CONNECT: Duration = Duration::from_secs(5);
 fn simulate(simulation: &Simulation, sequence: &AtomicU64, call: &Call<'_>) -> Answer {
     let endpoint = match call.operation {
         Operation::Generate(Dialect::Completions) => simulated::Endpoint::Completions,
-        Operation::Embed => simulated::Endpoint::Embeddings,
+        Operation::Embed(_) => simulated::Endpoint::Embeddings,
         Operation::Generate(_) | Operation::CountTokens(_) => simulated::Endpoint::Chat,
     };
     let number = sequence.fetch_add(1, Ordering::Relaxed);

@@ -16,6 +16,7 @@ mod upstream;
 // What passes through
 mod azure;
 mod bodies;
+mod embeddings;
 mod envelopes;
 mod headers;
 mod keys;

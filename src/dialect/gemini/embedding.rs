@@ -9,6 +9,9 @@ use super::count::resource;
 use super::wire::{Whole, bytes};
 use crate::dialect::common::{Malformed, Usage};
 
+/// The most texts of one call (Google AI's `batchEmbedContents` takes 100; Vertex's limits depend on the model).
+pub const EMBEDDING_INPUTS_MAX: usize = 100;
+
 /// How texts are embedded: what stands behind the model's name and a colon in the path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EmbeddingMethod {

@@ -23,7 +23,9 @@ mod wire;
 
 pub use answer::{read_answer, usage, write_answer};
 pub use count::{read_count_answer, read_count_request, write_count_answer, write_count_request};
-pub use embedding::{EmbeddingMethod, read_embedding_answer, write_embedding_request};
+pub use embedding::{
+    EMBEDDING_INPUTS_MAX, EmbeddingMethod, read_embedding_answer, write_embedding_request,
+};
 pub use error::{error_body, error_event, read_error};
 pub use features::carries;
 pub use request::{read_request, write_request};
