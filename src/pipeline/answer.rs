@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, header};
+use tokio::sync::Semaphore;
 
 use super::attempt::{Whole, to_error};
 use super::caller::Caller;
@@ -17,6 +18,9 @@ use crate::dialect::{Error, Incoming, Kind, count, model, model_list};
 use crate::route::Target;
 use crate::snapshot::Snapshot;
 use crate::spend;
+
+/// How many requests are counted at once: each may keep a core busy for a second.
+static COUNTING: Semaphore = Semaphore::const_new(2);
 
 /// What asks no model: which models there are, and responses that are kept.
 pub(super) async fn other(
@@ -53,7 +57,19 @@ pub(super) async fn estimate(
 ) -> Result<(), End> {
     let dialect = caller.dialect;
     let request = count::read_request(dialect, incoming.body(), &incoming.model)?;
-    let tokens = spend::input_tokens(&request, spend::Family::of(&target.model));
+    let family = spend::Family::of(&target.model);
+    let counted = async {
+        let permit = COUNTING.acquire().await;
+        let work = move || spend::input_tokens(&request, family);
+        let tokens = tokio::task::spawn_blocking(work).await;
+        drop(permit);
+        tokens.map_err(|_| Error::new(Kind::Internal, "the tokens could not be counted"))
+    };
+    let tokens = tokio::select! {
+        biased;
+        tokens = counted => tokens?,
+        () = caller.left() => return Err(End::Gone),
+    };
     let marked = (
         fields::X_ESTIMATED.clone(),
         HeaderValue::from_static("true"),

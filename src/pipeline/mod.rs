@@ -111,7 +111,9 @@ async fn serve(
         Operation::Embed(_) => Plan::embeddings(&incoming, model, &target)?,
         Operation::CountTokens(_) => match Plan::count(&incoming, &target)? {
             Some(plan) => plan,
-            None => return answer::estimate(&incoming, &target, caller, record).await,
+            None => {
+                return Box::pin(answer::estimate(&incoming, &target, caller, record)).await;
+            }
         },
     };
     let attempt = Attempt {

@@ -59,6 +59,9 @@ impl Plan {
         if dialect == caller {
             let (body, back) = match caller {
                 Dialect::Responses => stored::go_on(incoming, key, target)?,
+                Dialect::Anthropic | Dialect::Bedrock if provider.auto_cache => {
+                    (marked(incoming, target)?, Back::AsIs)
+                }
                 Dialect::Anthropic if provider.is_vertex() => {
                     (incoming.body_for_vertex(), Back::AsIs)
                 }
@@ -75,12 +78,7 @@ impl Plan {
                 dropped: None,
             });
         }
-        if incoming.previous.is_some() {
-            let field = "previous_response_id";
-            let message =
-                format!("`{field}` needs a target that keeps responses; this one does not");
-            return Err(Error::invalid(field, message));
-        }
+        stored::check_begins_anew(incoming)?;
         let request = caller.read_request(incoming.body(), &incoming.model, incoming.stream)?;
         let (body, dropped) = dialect.write_request(&request, &outgoing(target))?;
         Ok(Self {
@@ -146,6 +144,14 @@ impl Plan {
             dropped,
         })
     }
+}
+
+/// The request in its own dialect, with marks for the provider's cache where the caller set none.
+fn marked(incoming: &Incoming, target: &Target) -> Result<Vec<Bytes>, Error> {
+    let dialect = incoming.operation.dialect();
+    let request = dialect.read_request(incoming.body(), &incoming.model, incoming.stream)?;
+    let (body, _) = dialect.write_request(&request, &outgoing(target))?;
+    Ok(vec![Bytes::from(body)])
 }
 
 /// What `x-tollgate-dropped` tells, or the refusal of a strict model.

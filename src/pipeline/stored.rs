@@ -19,7 +19,7 @@ use super::caller::Caller;
 use super::plan::Back;
 use super::surface::{self, Verb};
 use crate::access::Key;
-use crate::dialect::{Error, Incoming, Kind, scan, sse};
+use crate::dialect::{Dialect, Error, Incoming, Kind, Operation, scan, sse};
 use crate::provider::{Failure, Phase, Provider};
 use crate::route::Target;
 use crate::snapshot::Snapshot;
@@ -225,15 +225,33 @@ pub fn unknown(id: &str) -> Error {
     Error::new(Kind::NotFound, format!("there is no response `{shown}`"))
 }
 
-/// The body of a request that may go on from a response, and how its answer comes back.
+/// Checks that a request goes on from nothing that is kept, for a target that keeps nothing.
 ///
 /// # Errors
-/// The response is another team's or another provider's; or the request names a conversation, which nobody here owns.
-pub fn go_on(incoming: &Incoming, key: &Key, target: &Target) -> Result<(Vec<Bytes>, Back), Error> {
-    if scan::member(incoming.body(), "conversation").is_some_and(|value| value != b"null") {
-        let message = "conversations are not kept apart by team here; use `previous_response_id`";
-        return Err(Error::invalid("conversation", message));
+/// It does.
+pub fn check_begins_anew(incoming: &Incoming) -> Result<(), Error> {
+    if incoming.operation != Operation::Generate(Dialect::Responses) {
+        return Ok(());
     }
+    let is_given =
+        |field: &&str| scan::member(incoming.body(), field).is_some_and(|value| value != b"null");
+    let given = ["previous_response_id", "conversation"];
+    match given.into_iter().find(is_given) {
+        None => Ok(()),
+        Some(field) => {
+            let message =
+                format!("`{field}` needs a target that keeps responses; this one does not");
+            Err(Error::invalid(field, message))
+        }
+    }
+}
+
+/// The body of a request that may go on from a response, and how its answer comes back. A `conversation` passes: its id
+/// was made at the provider and not here, and only whoever made it knows it.
+///
+/// # Errors
+/// The response is another team's or another provider's.
+pub fn go_on(incoming: &Incoming, key: &Key, target: &Target) -> Result<(Vec<Bytes>, Back), Error> {
     let provider = &target.provider;
     let body = match &incoming.previous {
         None => incoming.body_for(&target.model, false),

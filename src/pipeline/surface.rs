@@ -53,7 +53,7 @@ pub fn dialect(path: &str, fields: &HeaderMap) -> Dialect {
     if under("/v1/messages") || (under("/v1/models") && fields.contains_key(&ANTHROPIC_VERSION)) {
         return Dialect::Anthropic;
     }
-    if under("/v1beta") || is_gemini(path) {
+    if under("/v1beta") || (under("/v1/models/") && has_gemini_verb(path)) {
         return Dialect::Gemini;
     }
     if under("/model/") {
@@ -163,18 +163,22 @@ fn models(dialect: Dialect, rest: &str) -> Option<Surface> {
 /// Google's verbs behind a model's name.
 const GEMINI_VERBS: [&str; 3] = [":generateContent", ":streamGenerateContent", ":countTokens"];
 
-fn is_gemini(path: &str) -> bool {
-    path.starts_with("/v1/models/") && GEMINI_VERBS.iter().any(|verb| path.ends_with(verb))
+fn has_gemini_verb(path: &str) -> bool {
+    GEMINI_VERBS.iter().any(|verb| path.ends_with(verb))
 }
 
 /// `/v1beta/models/…`; `v1` and Vertex's longer paths end alike.
 fn gemini(path: &str, query: Option<&str>) -> Option<Surface> {
-    let (_, rest) = path.split_once("/models").filter(|(lead, _)| {
+    let known = path.split_once("/models").filter(|(lead, _)| {
         matches!(*lead, "/v1beta" | "/v1") || lead.ends_with("/publishers/google")
-    })?;
-    let name = match rest {
-        "" | "/" => return Some(Surface::ListModels(Dialect::Gemini)),
-        rest => rest.strip_prefix('/')?,
+    });
+    let name = match known {
+        Some((_, "" | "/")) => return Some(Surface::ListModels(Dialect::Gemini)),
+        Some((_, rest)) => rest.strip_prefix('/')?,
+        // Vercel's SDK takes a name with a slash for a whole path.
+        None => path
+            .strip_prefix("/v1beta/")
+            .filter(|_| has_gemini_verb(path))?,
     };
     // A model's name may hold a colon, too; only the last one may lead to a verb.
     let Some((model, verb)) = name
@@ -344,6 +348,7 @@ mod tests {
             "/v1",
             "/v1/chat",
             "/v1/models/%ff",
+            "/v1beta/a/b",
             "/openai/deployments//embeddings",
             "/v2/embed",
             "/v1/messages/batches",
@@ -368,6 +373,7 @@ mod tests {
                 true,
             ),
             ("/v1/models/gemini:generateContent", "gemini", false),
+            ("/v1beta/a/b:generateContent", "a/b", false),
             (
                 "/v1beta1/projects/p/locations/l/publishers/google/models/g:generateContent",
                 "g",

@@ -196,7 +196,8 @@ impl Provider {
             .await
     }
 
-    /// What is the same for all replicas that call this provider with this credential, and known to nobody else.
+    /// What is the same for all replicas that call this provider with this credential, and known to nobody else (as far as
+    /// the credential holds a secret: a workload's identity at Entra does not).
     pub fn fingerprint(&self) -> [u8; 32] {
         let mut context = ring::digest::Context::new(&ring::digest::SHA256);
         context.update(b"tollgate responses");
@@ -208,6 +209,9 @@ impl Provider {
                 .filter(|(_, value)| value.is_sensitive())
             {
                 context.update(value.as_bytes());
+            }
+            if let Some(authorization) = &remote.authorization {
+                context.update(&authorization.identity());
             }
         }
         let mut fingerprint = [0; 32];

@@ -20,6 +20,7 @@ mod embeddings;
 mod envelopes;
 mod headers;
 mod keys;
+mod own_dialect;
 mod pairs;
 mod passthrough;
 mod protocols;

@@ -8,12 +8,15 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
+use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::net::TcpListener;
@@ -54,8 +57,20 @@ struct Pieces {
     flush: bool,
 }
 
-/// The recordings that this step of the gateway serves: chat, completions and embeddings in OpenAI's dialect.
-/// `None` where the recordings are not beside the project.
+/// All recordings. `None` where they are not beside the project.
+pub fn all_recordings() -> Option<Vec<Recording>> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/recordings/dev.jsonl");
+    let Ok(text) = std::fs::read_to_string(path) else {
+        println!("skipped: no recordings");
+        return None;
+    };
+    let lines = text.lines();
+    let all = lines.map(|line| serde_json::from_str(line).expect("a recording"));
+    Some(all.collect())
+}
+
+/// The recordings of chat, completions and embeddings in OpenAI's dialect, which pass through watched, not read. `None`
+/// where the recordings are not beside the project.
 pub fn recordings() -> Option<Vec<Recording>> {
     const PROVIDERS: [&str; 9] = [
         "openai",
@@ -68,14 +83,7 @@ pub fn recordings() -> Option<Vec<Recording>> {
         "huggingface",
         "zai",
     ];
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/recordings/dev.jsonl");
-    let Ok(text) = std::fs::read_to_string(path) else {
-        println!("skipped: no recordings");
-        return None;
-    };
-    let all = text
-        .lines()
-        .map(|line| serde_json::from_str::<Recording>(line).expect("a recording"));
+    let mut all = all_recordings()?;
     let served = |recording: &Recording| {
         let path = recording.path.as_str();
         PROVIDERS.contains(&recording.provider.as_str())
@@ -83,7 +91,8 @@ pub fn recordings() -> Option<Vec<Recording>> {
                 || path.ends_with("/completions")
                 || path.ends_with("/embeddings"))
     };
-    Some(all.filter(served).collect())
+    all.retain(served);
+    Some(all)
 }
 
 // === impl Recording ===
@@ -118,6 +127,10 @@ impl Recording {
     pub fn answer(&self) -> Vec<u8> {
         match self.response_kind.as_str() {
             "json" => self.response.get().as_bytes().to_vec(),
+            "base64" => {
+                let text: String = serde_json::from_str(self.response.get()).expect("base64");
+                BASE64_STANDARD.decode(text).expect("recorded base64")
+            }
             _ => serde_json::from_str::<String>(self.response.get())
                 .expect("recorded text")
                 .into_bytes(),
@@ -212,7 +225,7 @@ async fn serve(
         .unwrap_or_default();
     let recording = by_id
         .get(id)
-        .filter(|recording| recording.path == request.uri().path());
+        .filter(|recording| is_path(&recording.path, request.uri().path()));
     let Some(recording) = recording else {
         let text = format!("no recording {id:?} at {}", request.uri().path());
         let answer = Response::builder()
@@ -231,6 +244,12 @@ async fn serve(
         .header("content-type", &recording.content_type)
         .body(Pieces::new(recording.pieces()));
     Ok(answer.expect("a well-formed answer"))
+}
+
+/// The same path: the query aside, and whichever characters are encoded.
+fn is_path(recorded: &str, asked: &str) -> bool {
+    let bare = recorded.split('?').next().unwrap_or_default();
+    percent_decode_str(bare).eq(percent_decode_str(asked))
 }
 
 // === impl Pieces ===

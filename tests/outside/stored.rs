@@ -147,7 +147,10 @@ async fn what_is_kept_nowhere_is_refused_by_name() {
             create(json!({"model": "chats/m-1", "previous_response_id": "resp_1"})),
             "previous_response_id",
         ),
-        (create(json!({"conversation": "conv_1"})), "conversation"),
+        (
+            create(json!({"model": "chats/m-1", "conversation": "conv_1"})),
+            "conversation",
+        ),
         (
             create(json!({"previous_response_id": 7})),
             "previous_response_id",

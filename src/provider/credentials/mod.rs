@@ -133,15 +133,22 @@ impl Authorization {
     /// `previous`, with what it has fetched, if it is made from the same settings; else itself. For reloads.
     #[must_use]
     pub fn or_kept(self, previous: Option<&Self>) -> Self {
-        let is_same = match (&self, previous) {
-            (Self::Google(new), Some(Self::Google(old))) => new.identity() == old.identity(),
-            (Self::Aws(new), Some(Self::Aws(old))) => new.identity() == old.identity(),
-            (Self::Entra(new), Some(Self::Entra(old))) => new.identity() == old.identity(),
-            _ => false,
-        };
         match previous {
-            Some(previous) if is_same => previous.clone(),
+            Some(previous) if previous.identity() == self.identity() => previous.clone(),
             _ => self,
+        }
+    }
+
+    /// What tells it apart from others: a digest of its settings, secrets included.
+    pub fn identity(&self) -> Identity {
+        match self {
+            Self::Fields(fields) => {
+                let texts = fields.iter().map(|(_, value)| value.to_str());
+                identity(texts.map(Result::unwrap_or_default))
+            }
+            Self::Google(google) => *google.identity(),
+            Self::Aws(aws) => *aws.identity(),
+            Self::Entra(entra) => *entra.identity(),
         }
     }
 
@@ -185,7 +192,7 @@ impl Authorization {
 }
 
 /// What tells two settings apart without keeping them.
-type Identity = [u8; 32];
+pub type Identity = [u8; 32];
 
 fn identity<'a>(parts: impl IntoIterator<Item = &'a str>) -> Identity {
     let mut context = ring::digest::Context::new(&ring::digest::SHA256);

@@ -34,8 +34,8 @@ const CLIENTS = {
   chat: (root, apiKey) => createOpenAI({ baseURL: `${root}/v1`, apiKey }).chat,
   responses: (root, apiKey) => createOpenAI({ baseURL: `${root}/v1`, apiKey }).responses,
   anthropic: (root, apiKey) => createAnthropic({ baseURL: `${root}/v1`, apiKey }),
-  // A name with a slash is taken for a path: so it must say that it is a model's.
-  gemini: (root, apiKey) => (model) => createGoogleGenerativeAI({ baseURL: `${root}/v1beta`, apiKey })(`models/${model}`),
+  // A name with a slash is taken for a path, and sent without `models/` before it.
+  gemini: (root, apiKey) => createGoogleGenerativeAI({ baseURL: `${root}/v1beta`, apiKey }),
   bedrock: (root, apiKey) => createAmazonBedrock({ baseURL: root, apiKey, region: "eu-west-1" }),
   cohere: (root, apiKey) => createCohere({ baseURL: `${root}/v2`, apiKey }),
 };
