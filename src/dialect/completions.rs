@@ -8,11 +8,12 @@ use serde::de::{self, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
 
-use super::chat::{Members, StopTexts, StreamOptions, WireUsage, parse, written_finish};
+use super::chat::{Members, StopTexts, StreamOptions, WireUsage, written_finish};
 use super::common::{
     Answer, Choice, Content, Context, Delta, Finish, Json, Part, Request, Role, TokenLogprob, Turn,
     WriteStream, prefixed_id,
 };
+use super::field::parse;
 use super::{Dialect, Error, Kind, Usage, openai};
 
 /// Reads the body of a caller who speaks this dialect.

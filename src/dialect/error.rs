@@ -1,4 +1,4 @@
-//! The gateway's own errors, each with its status and its words in the caller's dialect.
+//! Errors, the gateway's own and those of providers, each with its status and our word for it. The dialects write them.
 
 use std::time::Duration;
 

@@ -13,6 +13,7 @@ pub mod count;
 pub mod embedding;
 pub mod error;
 pub mod eventstream;
+mod field;
 pub mod gemini;
 pub mod incoming;
 mod names;

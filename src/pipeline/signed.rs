@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use http::HeaderMap;
+use http::uri::Authority;
 use pingora_http::RequestHeader;
 
 use crate::access::sigv4::{Claim, SignedHead, is_signed, secret_of};
@@ -27,18 +28,12 @@ impl Signed {
     pub fn read(head: &RequestHeader, aws_secret: Option<&Secret>) -> Result<Option<Self>, Error> {
         let raw = String::from_utf8_lossy(head.raw_path());
         let (path, query) = raw.split_once('?').unwrap_or((&raw, ""));
-        let mut signed = Self {
-            method: head.method.to_string(),
-            path: path.to_owned(),
-            query: query.to_owned(),
-            authority: head.uri.authority().map(ToString::to_string),
-            fields: HeaderMap::new(),
-            now: Utc::now(),
-            secret: String::new(),
-        };
         let view = SignedHead {
+            method: head.method.as_str(),
+            path,
+            query,
+            authority: head.uri.authority().map(Authority::as_str),
             fields: &head.headers,
-            ..signed.head()
         };
         if !is_signed(&view) {
             return Ok(None);
@@ -47,10 +42,17 @@ impl Signed {
             let message = "signed requests are not taken here: `admin.aws_secret` is not set";
             return Err(Error::new(Kind::InvalidApiKey, message));
         };
-        let claim = Claim::parse(&view, signed.now).map_err(refused)?;
-        signed.secret = secret_of(claim.id, aws_secret.expose().as_bytes());
-        signed.fields = head.headers.clone();
-        Ok(Some(signed))
+        let now = Utc::now();
+        let claim = Claim::parse(&view, now).map_err(refused)?;
+        Ok(Some(Self {
+            secret: secret_of(claim.id, aws_secret.expose().as_bytes()),
+            now,
+            method: view.method.to_owned(),
+            path: path.to_owned(),
+            query: query.to_owned(),
+            authority: view.authority.map(str::to_owned),
+            fields: head.headers.clone(),
+        }))
     }
 
     /// What whoever signs must have.

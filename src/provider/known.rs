@@ -124,7 +124,7 @@ const SERVERS: &[Server] = &[
         name: "deepseek",
         base_url: "https://api.deepseek.com",
         hosts: &["api.deepseek.com"],
-        endpoints: &[Chat, Completions],
+        endpoints: &[Chat, Responses, Completions],
         accent: &DEEPSEEK,
         ..Server::UNKNOWN
     },
@@ -746,6 +746,87 @@ const LM_STUDIO: Accent = Accent {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/providers.md");
+
+    /// What stands around the table of known servers.
+    const MARKS: [&str; 2] = [
+        "<!-- Written by a test: UPDATE=1 cargo test known_servers -->\n",
+        "<!-- Until here -->\n",
+    ];
+
+    #[test]
+    fn the_table_of_known_servers_is_true() {
+        let page = std::fs::read_to_string(PAGE).expect("the page is there");
+        let (before, rest) = page.split_once(MARKS[0]).expect("the first mark");
+        let (table, after) = rest.split_once(MARKS[1]).expect("the second mark");
+        let expected = table_of_servers();
+        if std::env::var_os("UPDATE").is_some() {
+            let page = [before, MARKS[0], &expected, MARKS[1], after].concat();
+            std::fs::write(PAGE, page).expect("the page can be written");
+            return;
+        }
+        let help = "docs/providers.md is stale: run UPDATE=1 cargo test known_servers";
+        assert!(table == expected, "{help}");
+    }
+
+    fn table_of_servers() -> String {
+        let mut text = String::from(
+            "\n| name | base URL | serves | differs from OpenAI |\n|---|---|---|---|\n",
+        );
+        for server in SERVERS {
+            let serves: Vec<_> = server.endpoints.iter().map(|it| it.name()).collect();
+            let Server {
+                name,
+                base_url,
+                accent,
+                ..
+            } = server;
+            let differences = differences(accent);
+            text += &format!(
+                "| `{name}` | {base_url} | {} | {differences} |\n",
+                serves.join(", ")
+            );
+        }
+        text + "\n"
+    }
+
+    /// An accent in words.
+    fn differences(accent: &Accent) -> String {
+        let thoughts = match accent.thoughts {
+            Thoughts::Nowhere => "",
+            Thoughts::ReasoningContent => "thoughts in `reasoning_content`",
+            Thoughts::Reasoning => "thoughts in `reasoning`",
+            Thoughts::ReasoningDetails => "thoughts in `reasoning_details`",
+        };
+        let effort = match accent.effort {
+            EffortField::ReasoningEffort => "",
+            EffortField::Reasoning => "effort by `reasoning`",
+            EffortField::Thinking => "effort by `thinking`",
+            EffortField::Nowhere => "no effort",
+        };
+        let said = |is_so: bool, words: &'static str| if is_so { words } else { "" };
+        let listed = |lead: &str, features: &[F]| {
+            let titles: Vec<_> = features.iter().map(|feature| feature.title()).collect();
+            match titles.is_empty() {
+                true => String::new(),
+                false => format!("{lead}: {}", titles.join(", ")),
+            }
+        };
+        let words = [
+            said(accent.max_tokens == MaxTokens::Plain, "`max_tokens`"),
+            said(!accent.has_developer, "no role `developer`"),
+            said(!accent.has_stream_options, "no `stream_options`"),
+            said(accent.has_short_call_ids, "ids of calls of nine characters"),
+            said(!accent.has_json_schema, "no JSON schema"),
+            thoughts,
+            effort,
+        ];
+        let lists = [listed("also", accent.has), listed("no", accent.lacks)];
+        let words = words.into_iter().map(str::to_owned).chain(lists);
+        let words: Vec<_> = words.filter(|words| !words.is_empty()).collect();
+        words.join("; ")
+    }
 
     fn accent(host: &str, port: u16) -> Accent {
         *openai_compatible(host, port).accent

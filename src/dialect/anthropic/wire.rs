@@ -6,12 +6,12 @@ use std::fmt;
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
-use serde_json::error::Category;
 use serde_json::value::RawValue;
 
+use crate::dialect::Error;
 use crate::dialect::common::{Cache, Json};
+use crate::dialect::field::{missing, parse};
 use crate::dialect::scan::MEMBERS_MAX;
-use crate::dialect::{Error, Kind};
 
 /// An object of a caller's, taken apart member by member: what is not taken is not lost.
 #[derive(Debug)]
@@ -55,52 +55,6 @@ impl<'a> Object<'a> {
         let set = set.filter(|(_, json)| json.get() != "null");
         set.map(|(name, json)| (name, Json::of(&json)))
     }
-}
-
-/// Reads JSON of a caller's that stands at `path`.
-pub(super) fn parse<'de, T: Deserialize<'de>>(json: &'de str, path: &str) -> Result<T, Error> {
-    serde_json::from_str(json).map_err(|error| fault::<T>(json, path, &error))
-}
-
-/// What a caller is told when a field is missing.
-pub(super) fn missing(path: &str) -> Error {
-    Error::invalid(path, format!("{path}: Field required"))
-}
-
-/// What a caller is told of JSON of another shape: the field, found by reading once more, and what belongs there; not
-/// what stood there.
-fn fault<'de, T: Deserialize<'de>>(json: &'de str, path: &str, error: &serde_json::Error) -> Error {
-    if error.classify() != Category::Data {
-        return Error::new(Kind::InvalidRequest, "the body is not valid JSON");
-    }
-    let deserializer = &mut serde_json::Deserializer::from_str(json);
-    let inner = match serde_path_to_error::deserialize::<_, T>(deserializer) {
-        Ok(_) => String::new(),
-        Err(error) => error.path().to_string(),
-    };
-    let path = match (path, inner.as_str()) {
-        (path, "" | ".") => path.to_owned(),
-        ("", inner) => inner.to_owned(),
-        (path, inner) if inner.starts_with('[') => [path, inner].concat(),
-        (path, inner) => [path, ".", inner].concat(),
-    };
-    let text = error.to_string();
-    let field_after = |lead: &str| text.strip_prefix(lead)?.split('`').next();
-    if let Some(name) = field_after("missing field `") {
-        let lead = match path.as_str() {
-            "" => "",
-            _ => ".",
-        };
-        return missing(&[&path, lead, name].concat());
-    }
-    // The library's text quotes what it found, and then says what it expected.
-    let expected = text.rsplit_once(", expected ");
-    let expected = expected.and_then(|(_, rest)| rest.split(" at line ").next());
-    let message = match expected {
-        Some(expected) => format!("{path}: must be {expected}"),
-        None => format!("{path}: is not valid"),
-    };
-    Error::invalid(&path, message)
 }
 
 struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
@@ -236,9 +190,12 @@ mod tests {
         let mut object = Object::parse(r#"{"a":"secret","b":{"ttl":7}}"#, "tools[1]").unwrap();
         let error = object.take::<u64>("a").unwrap_err();
         assert_eq!(error.param.as_deref(), Some("tools[1].a"));
-        assert_eq!(error.message, "tools[1].a: must be u64");
+        assert_eq!(
+            error.message,
+            "`tools[1].a` must be a whole number, not negative"
+        );
         let error = object.require::<u64>("c").unwrap_err();
-        assert_eq!(error.message, "tools[1].c: Field required");
+        assert_eq!(error.message, "the field `tools[1].c` is missing");
         assert!(Object::parse(r#"{"a":1,"a":2}"#, "").is_err());
         assert!(Object::parse("[]", "").is_err());
     }

@@ -8,13 +8,13 @@ use base64::prelude::BASE64_STANDARD;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
-use serde_json::error::Category;
 use serde_json::value::RawValue;
 
 use super::{CALL_ID_MAX, OWN};
+use crate::dialect::Error;
 use crate::dialect::common::{Json, Malformed, Request, fitted_id};
+use crate::dialect::field::parse;
 use crate::dialect::scan::MEMBERS_MAX;
-use crate::dialect::{Error, Kind};
 
 /// An object of a caller's, taken apart member by member: what is not taken is not lost.
 #[derive(Debug)]
@@ -120,50 +120,6 @@ impl<'a> Union<'a> {
 
     pub fn read<T: Deserialize<'a>>(&self) -> Result<T, Error> {
         parse(self.json.get(), &self.path)
-    }
-}
-
-/// Reads JSON of a caller's that stands at `path`.
-pub(super) fn parse<'de, T: Deserialize<'de>>(json: &'de str, path: &str) -> Result<T, Error> {
-    serde_json::from_str(json).map_err(|error| fault::<T>(json, path, &error))
-}
-
-/// What a caller is told of JSON of another shape: the field, which is found by reading once more; not what stood there.
-fn fault<'de, T: Deserialize<'de>>(json: &'de str, path: &str, error: &serde_json::Error) -> Error {
-    if error.classify() != Category::Data {
-        return Error::new(Kind::InvalidRequest, "the body is not valid JSON");
-    }
-    let inner = match serde_path_to_error::deserialize::<_, T>(
-        &mut serde_json::Deserializer::from_str(json),
-    ) {
-        Err(error) => error.path().to_string(),
-        Ok(_) => String::new(),
-    };
-    let mut path = joined(path, &inner);
-    // The library's text quotes what it found, and then says what it expected.
-    let text = error.to_string();
-    let between = |lead: &str, end: &str| Some(text.split_once(lead)?.1.split_once(end)?.0);
-    if let Some(name) = between("missing field `", "`") {
-        path = joined(&path, name);
-        return Error::invalid(&path, format!("{path} is missing"));
-    }
-    let message = match between(", expected ", " at line ") {
-        Some("a sequence") => format!("{path} must be a list"),
-        Some("f64") => format!("{path} must be a number"),
-        Some("u64") => format!("{path} must be a whole number"),
-        Some(expected) if expected.starts_with("struct ") => format!("{path} must be an object"),
-        Some(expected) => format!("{path} must be {expected}"),
-        None => format!("{path} is not valid"),
-    };
-    Error::invalid(&path, message)
-}
-
-fn joined(path: &str, inner: &str) -> String {
-    match (path, inner) {
-        (path, "" | ".") => path.to_owned(),
-        ("", inner) => inner.to_owned(),
-        (path, inner) if inner.starts_with('[') => [path, inner].concat(),
-        (path, inner) => [path, ".", inner].concat(),
     }
 }
 
@@ -276,10 +232,10 @@ mod tests {
             (
                 r#"{"a":{"count":"secret"}}"#,
                 "a.count",
-                "a.count must be a whole number",
+                "`a.count` must be a whole number, not negative",
             ),
-            (r#"{"a":{}}"#, "a.count", "a.count is missing"),
-            (r#"{"a":"secret"}"#, "a", "a must be an object"),
+            (r#"{"a":{}}"#, "a.count", "the field `a.count` is missing"),
+            (r#"{"a":"secret"}"#, "a", "`a` must be an object"),
         ] {
             let mut object = Object::parse(json, "").unwrap();
             let error = object.take::<Inner>("a").unwrap_err();

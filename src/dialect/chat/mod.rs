@@ -25,7 +25,7 @@ pub use stream::{Reader, Writer};
 pub use usage::usage;
 
 pub(super) use finish::written as written_finish;
-pub(super) use request::{StopTexts, StreamOptions, parse};
+pub(super) use request::{StopTexts, StreamOptions};
 pub(super) use usage::WireUsage;
 pub(super) use wire::Members;
 

@@ -3,9 +3,10 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::dialect::anthropic::wire::{CacheControl, Object, TextOr, missing, parse};
+use crate::dialect::anthropic::wire::{CacheControl, Object, TextOr};
 use crate::dialect::anthropic::{OWN, citation};
 use crate::dialect::common::{Content, Json, Part, Signature, Source, Thinking};
+use crate::dialect::field::{missing, parse};
 use crate::dialect::{Error, scan};
 
 /// Where blocks stand.

@@ -4,11 +4,12 @@ use serde_json::value::RawValue;
 
 use super::content::{self, Home};
 use crate::dialect::anthropic::OWN;
-use crate::dialect::anthropic::wire::{CacheControl, Fields, Object, TextOr, missing};
+use crate::dialect::anthropic::wire::{CacheControl, Fields, Object, TextOr};
 use crate::dialect::common::{
     Effort, Format, Function, Json, Reasoning, Request, Role, ThinkingBudget, Tool, ToolChoice,
     Turn,
 };
+use crate::dialect::field::missing;
 use crate::dialect::{Error, Kind};
 
 /// Reads the body of a caller who speaks this dialect.

@@ -175,12 +175,12 @@ fn a_bad_field_is_named() {
     ] {
         let error = read(&body).unwrap_err();
         assert_eq!(error.param.as_deref(), Some(param), "{body}");
-        assert!(error.message.starts_with(param), "{}", error.message);
+        assert!(error.message.contains(param), "{}", error.message);
     }
     let no_limit = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}]});
     assert_eq!(
         read(&no_limit).unwrap_err().message,
-        "max_tokens: Field required"
+        "the field `max_tokens` is missing"
     );
     assert!(read_count_request(no_limit.to_string().as_bytes()).is_ok());
     assert!(read_request(b"\xff").is_err() && read_request(b"[1").is_err());

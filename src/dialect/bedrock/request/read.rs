@@ -8,8 +8,9 @@ use serde_json::value::RawValue;
 use super::content::{self, Home};
 use super::{ADDITIONAL, additional, tools};
 use crate::dialect::bedrock::OWN;
-use crate::dialect::bedrock::wire::{Object, parse};
+use crate::dialect::bedrock::wire::Object;
 use crate::dialect::common::{Effort, Format, Json, Part, Reasoning, Request, Role, Turn};
+use crate::dialect::field::parse;
 use crate::dialect::{Error, Kind};
 
 /// Reads the body of a caller who speaks this dialect, in which the path names the model and whether the answer is a

@@ -3,7 +3,6 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::parse;
 use super::parts::{self, Place};
 use crate::dialect::chat::thoughts::Detail;
 use crate::dialect::chat::wire::{
@@ -11,6 +10,7 @@ use crate::dialect::chat::wire::{
 };
 use crate::dialect::chat::{CUSTOM_CALL, MESSAGE_FIELD, answer};
 use crate::dialect::common::{Content, Json, Part, Role, Signature, Thinking, Turn};
+use crate::dialect::field::{missing, parse};
 use crate::dialect::{Dialect, Error};
 
 /// A message as it stands in the body.
@@ -271,7 +271,7 @@ fn read_call(raw: &RawValue, place: Place, number: usize) -> Result<Content, Err
         function: Option<FunctionCall>,
         extra_content: Option<ExtraContent>,
     }
-    let path = format!("{}.", place.field(&format!("tool_calls[{number}]")));
+    let path = place.field(&format!("tool_calls[{number}]"));
     let call: Call = parse(raw.get(), &path)?;
     match (call.kind.as_deref(), call.function) {
         (None | Some("function"), Some(function)) => {
@@ -279,11 +279,7 @@ fn read_call(raw: &RawValue, place: Place, number: usize) -> Result<Content, Err
             let signature = seal.map(|seal| Signature::read(Dialect::Gemini, &seal));
             Ok(tool_call(call.id, function, signature))
         }
-        (None | Some("function"), None) => {
-            let field = format!("{path}function");
-            let message = format!("the field `{field}` is missing");
-            Err(Error::invalid(&field, message))
-        }
+        (None | Some("function"), None) => Err(missing(&format!("{path}.function"))),
         (Some(_), _) => Ok(Content::Opaque {
             dialect: Dialect::Chat,
             kind: CUSTOM_CALL.to_owned(),

@@ -6,10 +6,10 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use super::{located, parse};
 use crate::dialect::chat::wire::{CacheControl, lenient_text};
 use crate::dialect::chat::{MESSAGE_FIELD, media};
 use crate::dialect::common::{Cache, Content, Part, Source, Thinking};
+use crate::dialect::field::{missing, parse};
 use crate::dialect::{Dialect, Error};
 
 /// Where a message or one of its parts stands in the body.
@@ -34,18 +34,20 @@ impl Place {
         }
     }
 
-    /// The path of a field there.
-    pub(super) fn field(self, name: &str) -> String {
+    fn path(self) -> String {
         match self.part {
-            None => format!("messages[{}].{name}", self.message),
-            Some(part) => format!("messages[{}].content[{part}].{name}", self.message),
+            None => format!("messages[{}]", self.message),
+            Some(part) => format!("messages[{}].content[{part}]", self.message),
         }
     }
 
+    /// The path of a field there.
+    pub(super) fn field(self, name: &str) -> String {
+        [&self.path(), ".", name].concat()
+    }
+
     pub(super) fn missing(self, name: &str) -> Error {
-        let field = self.field(name);
-        let message = format!("the field `{field}` is missing");
-        Error::invalid(&field, message)
+        missing(&self.field(name))
     }
 
     pub(super) fn invalid(self, name: &str, must: &str) -> Error {
@@ -105,15 +107,13 @@ pub(super) fn read(raw: &RawValue, place: Place) -> Result<Option<Part>, Error> 
         #[serde(rename = "type", borrow, deserialize_with = "lenient_text", default)]
         kind: Cow<'a, str>,
     }
-    let path = place.field("");
+    let path = place.path();
     let json = raw.get();
     // Which a list could else pass for.
     if !json.starts_with('{') {
-        let path = path.trim_end_matches('.');
-        return Err(Error::invalid(path, format!("`{path}` must be an object")));
+        return Err(Error::invalid(&path, format!("`{path}` must be an object")));
     }
-    let Kind { kind } =
-        serde_json::from_str(json).map_err(|error| located::<Kind<'_>>(json, &path, &error))?;
+    let Kind { kind } = parse(json, &path)?;
     if kind.is_empty() {
         return Err(place.missing("type"));
     }
@@ -126,8 +126,7 @@ pub(super) fn read(raw: &RawValue, place: Place) -> Result<Option<Part>, Error> 
     if !KINDS.contains(&&*kind) {
         return Ok(Some(opaque(raw, &kind)?.into()));
     }
-    let mut fields: Fields =
-        serde_json::from_str(json).map_err(|error| located::<Fields>(json, &path, &error))?;
+    let mut fields: Fields = parse(json, &path)?;
     let mark = fields.cache_control.take().map(Cache::from);
     let cache = mark.or(fields.prompt_cache_breakpoint.map(|_| Cache::Usual));
     let content = fields.read(&kind, raw, place)?;

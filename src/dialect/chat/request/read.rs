@@ -7,11 +7,11 @@ use serde::de::{self, Deserializer, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::messages::{self, Message};
-use super::{located, parse};
 use crate::dialect::chat::wire::{CacheControl, Members};
 use crate::dialect::common::{
     Effort, Format, Function, Json, Reasoning, Request, ThinkingBudget, Tool, ToolChoice,
 };
+use crate::dialect::field::parse;
 use crate::dialect::{Dialect, Error, Kind};
 
 /// Reads the body of a caller who speaks this dialect.
@@ -24,9 +24,7 @@ pub fn read_request(body: &[u8]) -> Result<Request, Error> {
         let message = format!("the body is not valid UTF-8 at byte {at}");
         Error::new(Kind::InvalidRequest, message)
     })?;
-    let body: Body<'_> =
-        serde_json::from_str(text).map_err(|error| located::<Body<'_>>(text, "", &error))?;
-    body.read()
+    parse::<Body<'_>>(text, "")?.read()
 }
 
 #[derive(Deserialize)]
@@ -202,7 +200,7 @@ fn read_tool(raw: &RawValue, index: usize) -> Result<Tool, Error> {
         function: FunctionFields,
         cache_control: Option<CacheControl>,
     }
-    let path = format!("tools[{index}].");
+    let path = format!("tools[{index}]");
     let Kind { kind } = parse(raw.get(), &path)?;
     // Mistral's own SDK leaves the type of functions out.
     match kind.as_deref() {
@@ -242,7 +240,7 @@ fn read_tool_choice(choice: Json, request: &mut Request) -> Result<(), Error> {
     struct AllowedTool {
         function: Option<Named>,
     }
-    const PATH: &str = "tool_choice.";
+    const PATH: &str = "tool_choice";
     if !choice.is_object() {
         let word: String = parse(choice.as_str(), PATH)?;
         request.tool_choice = Some(match word.as_str() {
@@ -295,7 +293,7 @@ fn read_format(format: Json, request: &mut Request) -> Result<(), Error> {
         schema: Option<Json>,
         strict: Option<bool>,
     }
-    let fields: FormatFields = parse(format.as_str(), "response_format.")?;
+    let fields: FormatFields = parse(format.as_str(), "response_format")?;
     request.format = match (fields.kind.as_str(), fields.json_schema) {
         ("text", _) => Format::Text,
         ("json_object", _) => Format::Json,
@@ -343,7 +341,7 @@ fn read_reasoning(
         }
     }
     if let Some(json) = reasoning {
-        let fields: ReasoningFields = parse(json.as_str(), "reasoning.")?;
+        let fields: ReasoningFields = parse(json.as_str(), "reasoning")?;
         let named = fields.effort.as_deref().map(Effort::named);
         read.effort = named.flatten().or(read.effort);
         read.show = fields.exclude.map(|is_excluded| !is_excluded);

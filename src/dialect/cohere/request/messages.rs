@@ -4,10 +4,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::{is_missing, parse};
 use crate::dialect::cohere::citation;
 use crate::dialect::cohere::wire::{Block, ImageUrl, Texts, ToolCall};
 use crate::dialect::common::{Citation, Content, Json, Part, Role, Source, Thinking, Turn};
+use crate::dialect::field::{missing, parse};
 use crate::dialect::{Dialect, Error};
 
 /// The turns that messages make. Results of tools that follow each other are one turn.
@@ -61,7 +61,7 @@ impl Message<'_> {
     fn read_said(self, path: &str) -> Result<Vec<Part>, Error> {
         let path = format!("{path}.content");
         match self.content {
-            None => Err(is_missing(&path)),
+            None => Err(missing(&path)),
             Some(content) => read_content(content, &path),
         }
     }
@@ -100,10 +100,10 @@ impl Message<'_> {
 
     fn read_result(self, path: &str) -> Result<Part, Error> {
         let call = format!("{path}.tool_call_id");
-        let id = self.tool_call_id.ok_or_else(|| is_missing(&call))?;
+        let id = self.tool_call_id.ok_or_else(|| missing(&call))?;
         let path = format!("{path}.content");
         let parts = match self.content {
-            None => return Err(is_missing(&path)),
+            None => return Err(missing(&path)),
             Some(content) => read_content(content, &path)?,
         };
         let result = Content::ToolResult {
@@ -149,7 +149,7 @@ fn read_content(content: Texts<'_>, path: &str) -> Result<Vec<Part>, Error> {
 }
 
 fn read_block(json: &str, path: &str) -> Result<Content, Error> {
-    let missing = |name: &str| is_missing(&format!("{path}.{name}"));
+    let missing = |name: &str| missing(&format!("{path}.{name}"));
     let block: Block<'_> = parse(json, path)?;
     match block.kind.as_ref() {
         "" => Err(missing("type")),

@@ -7,10 +7,11 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{is_missing, messages, parse};
+use super::messages;
 use crate::dialect::common::{
     Format, Function, Json, Reasoning, Request, ThinkingBudget, Tool, ToolChoice,
 };
+use crate::dialect::field::{missing, parse};
 use crate::dialect::{Dialect, Error, Kind};
 
 /// Reads the body of a caller who speaks this dialect.
@@ -56,7 +57,7 @@ pub fn read_request(body: &[u8]) -> Result<Request, Error> {
         }
     }
     if !has_messages {
-        return Err(is_missing("messages"));
+        return Err(missing("messages"));
     }
     if let Some((strict, json)) = strict {
         set_strict(strict, &mut request.tools);
@@ -128,7 +129,7 @@ fn read_tools(json: &str) -> Result<Vec<Tool>, Error> {
             continue;
         }
         let path = format!("{path}.function");
-        let function = fields.function.ok_or_else(|| is_missing(&path))?;
+        let function = fields.function.ok_or_else(|| missing(&path))?;
         let function: FunctionFields = parse(function.get(), &path)?;
         tools.push(Tool::Function(Function {
             name: function.name,

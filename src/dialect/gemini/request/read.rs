@@ -6,7 +6,7 @@ use super::config;
 use super::history::History;
 use crate::dialect::common::{Function, Json, Request, Role, Tool, ToolChoice};
 use crate::dialect::gemini::{schema, wire};
-use crate::dialect::{Dialect, Error, Kind};
+use crate::dialect::{Dialect, Error, Kind, field};
 
 /// Reads a caller's `GenerateContentRequest`. The model and whether to stream stand in the path.
 ///
@@ -17,33 +17,11 @@ pub fn read_request(body: &[u8], model: &str, stream: bool) -> Result<Request, E
     conversation(wire, model, stream)
 }
 
-/// Parses a caller's body. Only where that fails is it parsed again, to find the place.
+/// Parses a caller's body.
 pub fn parsed<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Error> {
-    if let Ok(parsed) = serde_json::from_slice(body) {
-        return Ok(parsed);
-    }
-    let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let fault = match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
-        Err(fault) => fault,
-        Ok(_) => {
-            let message = "something follows the request's JSON";
-            return Err(Error::new(Kind::InvalidRequest, message));
-        }
-    };
-    if fault.inner().classify() != serde_json::error::Category::Data {
-        return Err(Error::new(Kind::InvalidRequest, "the body is no JSON"));
-    }
-    let path = fault.path().to_string();
-    match path.as_str() {
-        "." => Err(Error::new(
-            Kind::InvalidRequest,
-            "the body must be a JSON object",
-        )),
-        path => Err(Error::invalid(
-            path,
-            format!("`{path}` has a value that it cannot have"),
-        )),
-    }
+    let text = std::str::from_utf8(body)
+        .map_err(|_| Error::new(Kind::InvalidRequest, "the body is not UTF-8"))?;
+    field::parse(text, "")
 }
 
 /// The common form of a parsed request.
