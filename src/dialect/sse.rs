@@ -87,9 +87,16 @@ pub fn event(frame: &[u8]) -> Option<&[u8]> {
 }
 
 fn lines(frame: &[u8]) -> impl Iterator<Item = &[u8]> {
-    frame
-        .split(|byte| *byte == b'\n')
-        .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
+    let mut rest = Some(frame);
+    std::iter::from_fn(move || {
+        let left = rest?;
+        let (line, behind) = match memchr(b'\n', left) {
+            Some(end) => (&left[..end], Some(&left[end + 1..])),
+            None => (left, None),
+        };
+        rest = behind;
+        Some(line.strip_suffix(b"\r").unwrap_or(line))
+    })
 }
 
 /// Where the first frame that ends at or after `from` ends, its blank line included.

@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderName, HeaderValue};
 
 use super::attempt::{Attempt, malformed, timeout_at};
-use super::way::{Seen, Way};
+use super::way::{Seen, Shown, Way};
 use crate::dialect::{Error, Frames, Usage};
 use crate::provider::{Body, Failure, FailureKind, Phase};
 
@@ -153,17 +153,21 @@ impl Stream {
     fn look_at(&mut self, whole: Bytes) -> Result<Bytes, Failure> {
         let mut rest = whole.clone();
         let mut kept = 0; // bytes of `whole` that leave as they came
-        let mut altered: Option<BytesMut> = None;
+        let mut written = Vec::new();
+        let mut is_altered = false;
         while self.ending.is_none()
             && let Some(frame) = self.frames.next_of(&mut rest)
         {
-            let (seen, shown) = self.way.see(&frame).map_err(malformed)?;
-            match shown {
-                None if altered.is_none() => kept += frame.len(),
-                shown => {
-                    let so_far = altered.get_or_insert_with(|| BytesMut::from(&whole[..kept]));
-                    so_far.extend_from_slice(&shown.unwrap_or(frame));
+            let seen = self.way.see(&frame, &mut written);
+            let (seen, shown) = seen.map_err(malformed)?;
+            match (shown, is_altered) {
+                (Shown::AsItCame, false) => kept += frame.len(),
+                (Shown::AsItCame, true) => written.extend_from_slice(&frame),
+                (Shown::Written, false) => {
+                    is_altered = true;
+                    written.splice(..0, whole[..kept].iter().copied());
                 }
+                (Shown::Written, true) => {}
             }
             match seen {
                 Seen::Nothing => {}
@@ -175,9 +179,9 @@ impl Stream {
                 Seen::Failed => self.ending = Some(Ending::Failed),
             }
         }
-        Ok(match altered {
-            Some(altered) => altered.freeze(),
-            None => whole.slice(..kept),
+        Ok(match is_altered {
+            true => Bytes::from(written),
+            false => whole.slice(..kept),
         })
     }
 }

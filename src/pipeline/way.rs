@@ -20,6 +20,15 @@ pub enum Seen {
     Failed,
 }
 
+/// What the caller gets for a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// The frame itself.
+    AsItCame,
+    /// What has been written for it, if anything.
+    Written,
+}
+
 /// How frames go.
 pub enum Way {
     /// OpenAI's chat and completions to a caller who speaks them: looked at, not read.
@@ -97,22 +106,26 @@ impl Way {
         }
     }
 
-    /// Looks at a frame: what it means, and what the caller gets for it; None is the frame itself.
+    /// Looks at a frame: what it means, and whether the caller gets it as it came. What he gets in its place is written
+    /// to `out`.
     ///
     /// # Errors
     /// It is not of the provider's dialect.
-    pub fn see(&mut self, frame: &Bytes) -> Result<(Seen, Option<Bytes>), Malformed> {
+    pub fn see(&mut self, frame: &Bytes, out: &mut Vec<u8>) -> Result<(Seen, Shown), Malformed> {
         match self {
             Self::Watched(watch) => match watch.see(frame) {
-                openai::Seen::Nothing => Ok((Seen::Nothing, None)),
-                openai::Seen::Part => Ok((Seen::Part, None)),
-                openai::Seen::Withhold => Ok((Seen::Part, Some(Bytes::new()))),
-                openai::Seen::Done => Ok((Seen::Done, None)),
-                openai::Seen::Failed => Ok((Seen::Failed, None)),
+                openai::Seen::Nothing => Ok((Seen::Nothing, Shown::AsItCame)),
+                openai::Seen::Part => Ok((Seen::Part, Shown::AsItCame)),
+                openai::Seen::Withhold => Ok((Seen::Part, Shown::Written)),
+                openai::Seen::Done => Ok((Seen::Done, Shown::AsItCame)),
+                openai::Seen::Failed => Ok((Seen::Failed, Shown::AsItCame)),
                 openai::Seen::Malformed => Err(Malformed("an event is no JSON object".to_owned())),
             },
-            Self::Forwarded(forwarded) => forwarded.see(frame),
-            Self::Translated(translated) => translated.see(frame),
+            Self::Forwarded(forwarded) => forwarded.see(frame, out),
+            Self::Translated(translated) => {
+                translated.reader.read(frame, &mut translated.deltas)?;
+                Ok((translated.write(out), Shown::Written))
+            }
         }
     }
 
@@ -127,8 +140,9 @@ impl Way {
             Self::Forwarded(forwarded) => forwarded.end(),
             Self::Translated(translated) => {
                 translated.reader.end(&mut translated.deltas);
-                let (seen, written) = translated.write();
-                (seen == Seen::Done).then_some(written)
+                let mut written = Vec::new();
+                let seen = translated.write(&mut written);
+                (seen == Seen::Done).then(|| Bytes::from(written))
             }
         }
     }
@@ -171,19 +185,20 @@ fn meaning(deltas: &[Delta], usage: &mut Option<Usage>) -> Seen {
 }
 
 impl Forwarded {
-    fn see(&mut self, frame: &Bytes) -> Result<(Seen, Option<Bytes>), Malformed> {
+    fn see(&mut self, frame: &Bytes, out: &mut Vec<u8>) -> Result<(Seen, Shown), Malformed> {
         self.reader.read(frame, &mut self.deltas)?;
         let seen = meaning(&self.deltas, &mut self.usage);
         self.deltas.clear();
-        let shown = match &mut self.form {
-            Form::AsIs => None,
-            Form::Sealed(sealing) => Some(sealing.seal_frame(frame)),
-            Form::Array(is_begun) => Some(match sse::data(frame).next() {
-                Some(data) => element(data, is_begun, seen == Seen::Failed),
-                None => Bytes::new(),
-            }),
-        };
-        Ok((seen, shown))
+        match &mut self.form {
+            Form::AsIs => return Ok((seen, Shown::AsItCame)),
+            Form::Sealed(sealing) => out.extend_from_slice(&sealing.seal_frame(frame)),
+            Form::Array(is_begun) => {
+                if let Some(data) = sse::data(frame).next() {
+                    out.extend_from_slice(&element(data, is_begun, seen == Seen::Failed));
+                }
+            }
+        }
+        Ok((seen, Shown::Written))
     }
 
     fn end(&mut self) -> Option<Bytes> {
@@ -211,19 +226,12 @@ fn element(data: &[u8], is_begun: &mut bool, is_last: bool) -> Bytes {
 }
 
 impl Translated {
-    fn see(&mut self, frame: &Bytes) -> Result<(Seen, Option<Bytes>), Malformed> {
-        self.reader.read(frame, &mut self.deltas)?;
-        let (seen, written) = self.write();
-        Ok((seen, Some(written)))
-    }
-
     /// Writes the pieces that were read.
-    fn write(&mut self) -> (Seen, Bytes) {
+    fn write(&mut self, out: &mut Vec<u8>) -> Seen {
         let seen = meaning(&self.deltas, &mut self.usage);
-        let mut written = Vec::new();
         for delta in self.deltas.drain(..) {
-            self.writer.write(delta, &mut written);
+            self.writer.write(delta, out);
         }
-        (seen, Bytes::from(written))
+        seen
     }
 }
