@@ -153,7 +153,10 @@ impl Stream {
     fn look_at(&mut self, whole: Bytes) -> Result<Bytes, Failure> {
         let mut rest = whole.clone();
         let mut kept = 0; // bytes of `whole` that leave as they came
-        let mut written = Vec::new();
+        let mut written = match self.way {
+            Way::Translated(_) => Vec::with_capacity(whole.len()),
+            _ => Vec::new(),
+        };
         let mut is_altered = false;
         while self.ending.is_none()
             && let Some(frame) = self.frames.next_of(&mut rest)

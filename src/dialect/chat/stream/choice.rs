@@ -139,14 +139,14 @@ impl ChoiceState {
             let call = CallPiece {
                 index: Some(0),
                 id: Cow::Borrowed(""),
-                function: Some(function),
+                function: Some(*function),
                 custom: None,
                 extra_content: None,
             };
             self.read_call(call, answer, out);
         }
         if let Some(audio) = piece.audio {
-            self.audio.get_or_insert_default().add(audio);
+            self.audio.get_or_insert_default().add(*audio);
         }
         self.executed_tools
             .extend(piece.executed_tools.into_iter().flatten());

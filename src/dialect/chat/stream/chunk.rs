@@ -1,5 +1,5 @@
 //! A chunk of a stream, or a whole answer, as it stands on the wire. What servers leave out, write as null or write in a
-//! type of their own is as if it were not there.
+//! type of their own is as if it were not there. What is rare is boxed: a chunk is moved a few times while it is parsed.
 
 use std::borrow::Cow;
 
@@ -23,8 +23,8 @@ pub(super) struct Chunk<'a> {
     pub service_tier: Cow<'a, str>,
     #[serde(borrow)]
     pub choices: Option<Vec<ChoiceChunk<'a>>>,
-    pub usage: Option<UsageFields>,
-    pub x_groq: Option<Groq>,
+    pub usage: Option<Box<UsageFields>>,
+    pub x_groq: Option<Box<Groq>>,
     #[serde(borrow)]
     pub error: Option<&'a RawValue>,
 }
@@ -32,7 +32,7 @@ pub(super) struct Chunk<'a> {
 /// Groq's streams tell their usage here.
 #[derive(Deserialize)]
 pub(super) struct Groq {
-    pub usage: Option<UsageFields>,
+    pub usage: Option<Box<UsageFields>>,
 }
 
 #[derive(Deserialize)]
@@ -54,7 +54,7 @@ pub(super) struct ChoiceChunk<'a> {
     #[serde(borrow)]
     pub stop_reason: Option<&'a RawValue>,
     /// Moonshot's streams tell their usage here.
-    pub usage: Option<UsageFields>,
+    pub usage: Option<Box<UsageFields>>,
 }
 
 #[derive(Deserialize)]
@@ -70,8 +70,8 @@ pub(super) struct Piece<'a> {
     #[serde(borrow)]
     pub tool_calls: Option<Vec<CallPiece<'a>>>,
     #[serde(borrow)]
-    pub function_call: Option<FunctionPiece<'a>>,
-    pub audio: Option<AudioPiece>,
+    pub function_call: Option<Box<FunctionPiece<'a>>>,
+    pub audio: Option<Box<AudioPiece>>,
     pub executed_tools: Option<Vec<Json>>,
     pub extra_content: Option<ExtraContent>,
 }
