@@ -15,7 +15,14 @@ use super::source::Line;
 use super::tree::{Entry, Kind, Node};
 
 /// How names of secrets end that the schema does not know.
-const SECRET_ENDINGS: [&str; 5] = ["key", "token", "secret", "password", "credentials"];
+const SECRET_ENDINGS: [&str; 6] = [
+    "key",
+    "token",
+    "secret",
+    "password",
+    "credentials",
+    "authorization",
+];
 
 /// The names that the schema gives to secrets, among all that it knows.
 #[derive(Default)]

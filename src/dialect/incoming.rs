@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use bytes::Bytes;
+use memchr::memmem;
 use serde_json::json;
 
 use super::scan::{self, Fault, Object};
@@ -36,6 +37,8 @@ pub struct Incoming {
     model_place: Place,
     /// The whole member `model`, its name included.
     model_member: Option<Range<usize>>,
+    /// Before the last brace.
+    end: usize,
     has_version: bool,
     previous_place: Option<Range<usize>>,
     /// What to write where so that a stream reports its usage.
@@ -105,6 +108,7 @@ impl Incoming {
             previous,
             model_place,
             model_member,
+            end: object.end(),
             has_version: object.value("anthropic_version").is_some(),
             previous_place,
             ask_usage,
@@ -135,7 +139,8 @@ impl Incoming {
     /// The body for a model of Anthropic's at Vertex, whose model stands in the path.
     pub fn body_for_vertex(&self) -> Vec<Bytes> {
         let patch = match (&self.model_member, self.has_version) {
-            (_, true) => None,
+            (Some(place), true) => Some((self.with_comma(place), String::new())),
+            (None, true) => None,
             (Some(place), false) => Some((place.clone(), VERTEX_VERSION.to_owned())),
             (None, false) => {
                 let Place { range, lead } = &self.model_place;
@@ -144,6 +149,39 @@ impl Incoming {
             }
         };
         self.patched(patch.into_iter().collect())
+    }
+
+    /// A member and the comma that ties it to its neighbour.
+    fn with_comma(&self, member: &Range<usize>) -> Range<usize> {
+        let is_space = |byte: &&u8| byte.is_ascii_whitespace();
+        let behind = self.body[member.end..].iter();
+        let before = self.body[..member.start].iter().rev();
+        let gap = behind.clone().take_while(is_space).count();
+        if self.body.get(member.end + gap) == Some(&b',') {
+            return member.start..member.end + gap + 1;
+        }
+        let gap = before.clone().take_while(is_space).count() + 1;
+        let has_comma = member.start >= gap && self.body[member.start - gap] == b',';
+        let start = if has_comma {
+            member.start - gap
+        } else {
+            member.start
+        };
+        start..member.end
+    }
+
+    /// The body for Anthropic's own API with a mark that has the prompt cached, where the caller set none. None where
+    /// something may be one.
+    pub fn body_with_mark(&self, model: &str) -> Option<Vec<Bytes>> {
+        if memmem::find(&self.body, b"cache_control").is_some() {
+            return None;
+        }
+        let end = self.end;
+        let mark = r#","cache_control":{"type":"ephemeral"}"#.to_owned();
+        Some(self.patched(vec![
+            self.model_place.patch(&json!(model).to_string()),
+            (end..end, mark),
+        ]))
     }
 
     /// The body for a provider that knows the model as `model`, and the answer to go on from as `previous`.
@@ -357,6 +395,38 @@ mod tests {
         assert_eq!(
             request.body_for_vertex().concat(),
             br#"{"max_tokens":1, "anthropic_version":"vertex-2023-10-16","messages":[]}"#
+        );
+    }
+
+    #[test]
+    fn at_vertex_no_model_is_left_beside_a_version() {
+        for (body, sent) in [
+            (
+                r#"{"anthropic_version":"v", "model":"m" }"#,
+                r#"{"anthropic_version":"v" }"#,
+            ),
+            (
+                r#"{"model":"m" ,"anthropic_version":"v"}"#,
+                r#"{"anthropic_version":"v"}"#,
+            ),
+        ] {
+            let request = read_as(Dialect::Anthropic, body);
+            let pieces = request.body_for_vertex().concat();
+            assert_eq!(std::str::from_utf8(&pieces), Ok(sent));
+        }
+    }
+
+    #[test]
+    fn a_mark_is_set_where_there_is_none() {
+        let request = read_as(Dialect::Anthropic, r#"{"model":"m","messages":[]}"#);
+        assert_eq!(
+            request.body_with_mark("n").unwrap().concat(),
+            br#"{"model":"n","messages":[],"cache_control":{"type":"ephemeral"}}"#
+        );
+        let marked = r#"{"model":"m","messages":[],"cache_control":null}"#;
+        assert_eq!(
+            read_as(Dialect::Anthropic, marked).body_with_mark("n"),
+            None
         );
     }
 

@@ -4,11 +4,12 @@ use bytes::Bytes;
 use http::StatusCode;
 
 use super::common::{
-    Answer, Carry, Context, Dropped, Feature, Malformed, Outgoing, ReadStream, Request, WriteStream,
+    Answer, Carry, Context, Dropped, Feature, Malformed, Outgoing, ReadStream, Request, ToolChoice,
+    WriteStream,
 };
 use super::{
     Dialect, Error, Usage, anthropic, bedrock, chat, cohere, completions, eventstream, gemini,
-    openai, responses, sse,
+    openai, responses, scan, sse,
 };
 
 /// How the pieces of a stream are told apart on the wire.
@@ -63,6 +64,7 @@ impl Dialect {
         }?;
         request.model = model.to_owned();
         request.stream = stream;
+        check_bounds(&request)?;
         Ok(request)
     }
 
@@ -166,6 +168,28 @@ impl Dialect {
         }
     }
 
+    /// The error that stands where an answer should, under a status of success: OpenRouter and others do so when whoever
+    /// answers for them fails.
+    pub fn misplaced_error(self, answer: &[u8], object: &scan::Object<'_>) -> Option<Error> {
+        let content = match self {
+            Self::Chat | Self::Completions => "choices",
+            Self::Anthropic => "content",
+            Self::Gemini => "candidates",
+            // Their failed answers are answers, too.
+            Self::Responses | Self::Bedrock | Self::Cohere => return None,
+        };
+        let error = object.value("error")?;
+        if !error.starts_with(b"{") || object.value(content).is_some() {
+            return None;
+        }
+        let said = scan::member(error, "code").or_else(|| scan::member(error, "status"));
+        let said = said.and_then(|code| std::str::from_utf8(code).ok()?.parse().ok());
+        let status = said.and_then(|code| StatusCode::from_u16(code).ok());
+        let status = status.filter(|status| status.is_client_error() || status.is_server_error());
+        let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        Some(self.read_error(status, answer, None))
+    }
+
     /// A provider's error. `kind` is what a header says of it (Bedrock).
     pub fn read_error(self, status: StatusCode, body: &[u8], kind: Option<&str>) -> Error {
         match self {
@@ -216,6 +240,23 @@ impl Dialect {
             Framing::Events | Framing::Array => Frames::Events(sse::Frames::default()),
         }
     }
+}
+
+/// The most tools of a request that is translated, and the most names of a choice among them. OpenAI takes 128.
+const TOOLS_MAX: usize = 1024;
+
+fn check_bounds(request: &Request) -> Result<(), Error> {
+    let chosen = match &request.tool_choice {
+        Some(ToolChoice::Allowed { names, .. }) => names.len(),
+        _ => 0,
+    };
+    for (field, count) in [("tools", request.tools.len()), ("tool_choice", chosen)] {
+        if count > TOOLS_MAX {
+            let message = format!("`{field}` names over {TOOLS_MAX} tools");
+            return Err(Error::invalid(field, message));
+        }
+    }
+    Ok(())
 }
 
 /// Puts a stream's bytes back together into frames, whatever the framing.

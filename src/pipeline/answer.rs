@@ -60,10 +60,14 @@ pub(super) async fn estimate(
     let family = spend::Family::of(&target.model);
     let counted = async {
         let permit = COUNTING.acquire().await;
-        let work = move || spend::input_tokens(&request, family);
-        let tokens = tokio::task::spawn_blocking(work).await;
-        drop(permit);
-        tokens.map_err(|_| Error::new(Kind::Internal, "the tokens could not be counted"))
+        let counting = tokio::task::spawn_blocking(move || {
+            // Held to the end of the work, which goes on when the caller leaves.
+            let _permit = permit;
+            spend::input_tokens(&request, family)
+        });
+        counting
+            .await
+            .map_err(|_| Error::new(Kind::Internal, "the tokens could not be counted"))
     };
     let tokens = tokio::select! {
         biased;

@@ -129,13 +129,18 @@ impl Attempt<'_> {
 
     /// The whole body of an answer.
     pub(super) async fn body(&self, answer: &mut Answer) -> Result<Bytes, NoAnswer> {
-        if answer.head.is_encoded {
-            return Err(
-                self.no_answer(&malformed("it is compressed, though nobody asked for that"))
-            );
-        }
+        self.check_plain(&answer.head)?;
         let body = answer.body.whole(self.max_answer).await;
         body.map_err(|failure| self.no_answer(&failure))
+    }
+
+    fn check_plain(&self, head: &Head) -> Result<(), NoAnswer> {
+        match head.is_encoded {
+            true => {
+                Err(self.no_answer(&malformed("it is compressed, though nobody asked for that")))
+            }
+            false => Ok(()),
+        }
     }
 
     async fn whole(&self, mut answer: Answer) -> Result<Reply, NoAnswer> {
@@ -157,8 +162,11 @@ impl Attempt<'_> {
 
     /// A whole answer as the caller gets it, and what it cost; or the error that it holds.
     fn read_whole(&self, body: Bytes) -> Result<Result<(Bytes, Option<Usage>), Error>, String> {
-        scan::object(&body).map_err(|fault| fault.to_string())?;
+        let object = scan::object(&body).map_err(|fault| fault.to_string())?;
         let dialect = self.plan.operation.dialect();
+        if let Some(error) = dialect.misplaced_error(&body, &object) {
+            return Ok(Err(error));
+        }
         let caller = self.incoming.operation.dialect();
         let told = |malformed: Malformed| malformed.to_string();
         Ok(Ok(match &self.plan.back {
@@ -237,12 +245,19 @@ impl Attempt<'_> {
     /// What the caller gets of the fields of an answer, and what could not be carried.
     pub(super) fn fields_back(&self, head: &Head) -> Vec<(HeaderName, HeaderValue)> {
         let mut fields = passed_back(head);
+        if !self.incoming.stream && !matches!(self.plan.back, Back::AsIs | Back::Sealed(_)) {
+            // It is ours, whatever the provider calls its own.
+            fields.retain(|(name, _)| *name != header::CONTENT_TYPE);
+            let json = HeaderValue::from_static("application/json");
+            fields.push((header::CONTENT_TYPE, json));
+        }
         let dropped = self.plan.dropped.clone();
         fields.extend(dropped.map(|names| (X_DROPPED.clone(), names)));
         fields
     }
 
     async fn stream(&self, answer: Answer) -> Result<Reply, NoAnswer> {
+        self.check_plain(&answer.head)?;
         let media_type = answer.head.media_type();
         if media_type != self.plan.operation.dialect().framing().media_type() {
             let detail = format!("a stream was asked for, `{media_type}` came");
@@ -254,9 +269,14 @@ impl Attempt<'_> {
             let media_type = HeaderValue::from_static(self.plan.framing.media_type());
             fields.push((header::CONTENT_TYPE, media_type));
         }
-        let mut stream = Stream::new(answer.body, fields, self);
+        let Answer { head, body } = answer;
+        let mut stream = Stream::new(body, fields, self);
         match stream.first().await {
-            Ok(()) => Ok(Reply::Stream(Box::new(stream))),
+            Ok(None) => Ok(Reply::Stream(Box::new(stream))),
+            Ok(Some(error)) if error.kind == Kind::InvalidApiKey => {
+                Err(self.refused_credential(error.status()))
+            }
+            Ok(Some(error)) => Ok(Reply::Whole(self.own_error(&error, &head))),
             Err(failure) => Err(self.no_answer(&failure)),
         }
     }

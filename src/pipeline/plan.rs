@@ -100,7 +100,7 @@ impl Plan {
         let Some(dialect) = provider.dialect_for(caller, &target.model) else {
             return Err(unserved(incoming));
         };
-        if !provider.counts_tokens(dialect) {
+        if !provider.counts_tokens(caller, dialect, &target.model) {
             return Ok(None);
         }
         let (body, back) = match dialect == caller && !count::is_nested(incoming.body()) {
@@ -149,6 +149,10 @@ impl Plan {
 /// The request in its own dialect, with marks for the provider's cache where the caller set none.
 fn marked(incoming: &Incoming, target: &Target) -> Result<Vec<Bytes>, Error> {
     let dialect = incoming.operation.dialect();
+    if dialect == Dialect::Anthropic && !target.provider.is_vertex() {
+        let marked = incoming.body_with_mark(&target.model);
+        return Ok(marked.unwrap_or_else(|| incoming.body_for(&target.model, false)));
+    }
     let request = dialect.read_request(incoming.body(), &incoming.model, incoming.stream)?;
     let (body, _) = dialect.write_request(&request, &outgoing(target))?;
     Ok(vec![Bytes::from(body)])

@@ -180,12 +180,10 @@ pub async fn fetch(
         Verb::Delete => "DELETE",
     };
     let fields = surface::passed_on(&caller.head().headers);
-    let query = caller.head().uri.query().map(str::to_owned);
+    let query = passed_query(caller.head().uri.query().unwrap_or_default())?;
     let limit = snapshot.server.max_answer.0;
     let fetching = async {
-        let mut answer = provider
-            .stored(method, &own, query.as_deref(), &fields)
-            .await?;
+        let mut answer = provider.stored(method, &own, &query, &fields).await?;
         let body = answer.body.whole(limit).await?;
         Ok::<_, Failure>((answer.head, body))
     };
@@ -198,22 +196,35 @@ pub async fn fetch(
     let fetched = fetched.unwrap_or_else(|| Err(Failure::timeout(Phase::Total)));
     let (head, body) = fetched.map_err(|failure| to_error(&provider.name, &failure))?;
     if matches!(head.status.as_u16(), 401..=403) {
+        provider.doubt();
+        log::error!(
+            "the provider `{}` refused our credential with status {}",
+            provider.name,
+            head.status
+        );
         let message = format!(
             "the provider `{}` does not accept the gateway's credential",
             provider.name
         );
         return Err(Error::new(Kind::Upstream, message).into());
     }
-    let body = match head.media_type() == "text/event-stream" {
-        true => return Err(Error::invalid("stream", "a kept response is read whole").into()),
-        false => Sealing::new(key, provider).seal_answer(body),
-    };
     Ok(Whole {
         status: head.status,
         fields: passed_back(&head),
-        body,
+        body: Sealing::new(key, provider).seal_answer(body),
         usage: None,
     })
+}
+
+/// What of the caller's query goes to the provider: what its API knows, and never a key.
+fn passed_query(query: &str) -> Result<String, Error> {
+    const PASSED: [&str; 4] = ["include", "include[]", "include%5B%5D", "starting_after"];
+    let pairs = || query.split('&').filter(|pair| !pair.is_empty());
+    if pairs().any(|pair| pair == "stream=true") {
+        return Err(Error::invalid("stream", "a kept response is read whole"));
+    }
+    let name = |pair: &&str| PASSED.contains(&pair.split('=').next().unwrap_or_default());
+    Ok(pairs().filter(name).collect::<Vec<_>>().join("&"))
 }
 
 /// How long reading or deleting may take: no model has to think for it.

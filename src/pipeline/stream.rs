@@ -11,7 +11,8 @@ use http::{HeaderName, HeaderValue};
 
 use super::attempt::{Attempt, malformed, timeout_at};
 use super::way::{Seen, Shown, Way};
-use crate::dialect::{Error, Frames, Usage};
+use crate::dialect::common::{Context, Delta};
+use crate::dialect::{Dialect, Error, Frames, Usage};
 use crate::provider::{Body, Failure, FailureKind, Phase};
 
 /// How long the rest of a finished stream may take, so that its connection can be used again.
@@ -33,7 +34,17 @@ pub struct Stream {
     due: Instant,
     between_tokens: Duration,
     has_part: bool,
+    dialect: Dialect,
+    /// Bytes that may still come, where a translation holds on to what it has read.
+    room: u64,
+    /// The provider's own error, if the stream began with it.
+    refusal: Option<Error>,
+    /// What is told once the frames before it have been taken.
+    fault: Option<Failure>,
 }
+
+/// What may come before the answer itself, in bytes.
+const PREFACE_MAX: usize = 256 * 1024;
 
 /// How a stream ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,17 +64,37 @@ pub struct Piece {
     pub ending: Option<Ending>,
 }
 
+/// The error that a frame holds.
+fn refusal(dialect: Dialect, frame: &[u8]) -> Option<Error> {
+    let mut deltas = Vec::new();
+    let mut reader = dialect.reader(&Context::default());
+    reader.read(frame, &mut deltas).ok()?;
+    deltas.into_iter().find_map(|delta| match delta {
+        Delta::Error(error) => Some(error),
+        _ => None,
+    })
+}
+
 impl Stream {
     pub(super) fn new(
         body: Body,
         fields: Vec<(HeaderName, HeaderValue)>,
         attempt: &Attempt<'_>,
     ) -> Self {
+        let dialect = attempt.plan.operation.dialect();
+        let way = Way::new(attempt.incoming, attempt.plan);
         Self {
             fields,
             body,
-            frames: attempt.plan.operation.dialect().frames(),
-            way: Way::new(attempt.incoming, attempt.plan),
+            frames: dialect.frames(),
+            room: match way {
+                Way::Translated(_) => attempt.max_answer,
+                _ => u64::MAX,
+            },
+            way,
+            dialect,
+            refusal: None,
+            fault: None,
             ready: BytesMut::new(),
             ending: None,
             deadline: attempt.deadline,
@@ -78,23 +109,33 @@ impl Stream {
         self.way.usage()
     }
 
-    /// Waits for the first frame of the answer itself; comments before it are held back.
+    /// Waits for the first frame of the answer itself; comments before it are held back. Returns the provider's error, if
+    /// the stream begins with one.
     ///
     /// # Errors
     /// The stream fails, or ends, before it has begun.
-    pub(super) async fn first(&mut self) -> Result<(), Failure> {
+    pub(super) async fn first(&mut self) -> Result<Option<Error>, Failure> {
         while !self.has_part {
             let frames = self.read().await?;
             self.ready.extend_from_slice(&frames);
             match self.ending {
-                Some(Ending::Failed) => return Err(malformed("it began with an error event")),
+                Some(Ending::Failed) if !self.has_part => {
+                    let refusal = self.refusal.take();
+                    return refusal
+                        .map(Some)
+                        .ok_or_else(|| malformed("it began with an error event"));
+                }
                 Some(Ending::Complete) if !self.has_part => {
                     return Err(malformed("an empty stream"));
+                }
+                _ if self.ready.len() > PREFACE_MAX => {
+                    let detail = format!("over {PREFACE_MAX} bytes before the answer");
+                    return Err(Failure::new(FailureKind::TooLarge, detail));
                 }
                 _ => {}
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     /// The next piece. Cancelling it loses nothing. Not to be called behind the last.
@@ -130,9 +171,15 @@ impl Stream {
 
     /// Reads once, and returns what of it is for the caller.
     async fn read(&mut self) -> Result<Bytes, Failure> {
+        if let Some(fault) = self.fault.take() {
+            return Err(fault);
+        }
         let Some(chunk) = self.body.chunk().await? else {
             return self.end();
         };
+        let left = self.room.checked_sub(chunk.len() as u64);
+        let too_large = || Failure::new(FailureKind::TooLarge, "a translated stream");
+        self.room = left.ok_or_else(too_large)?;
         let whole = self.frames.push(chunk).map_err(malformed)?;
         self.look_at(whole)
     }
@@ -161,8 +208,13 @@ impl Stream {
         while self.ending.is_none()
             && let Some(frame) = self.frames.next_of(&mut rest)
         {
-            let seen = self.way.see(&frame, &mut written);
-            let (seen, shown) = seen.map_err(malformed)?;
+            let (seen, shown) = match self.way.see(&frame, &mut written) {
+                Ok(seen) => seen,
+                Err(fault) => {
+                    self.fault = Some(malformed(fault));
+                    break;
+                }
+            };
             match (shown, is_altered) {
                 (Shown::AsItCame, false) => kept += frame.len(),
                 (Shown::AsItCame, true) => written.extend_from_slice(&frame),
@@ -174,12 +226,18 @@ impl Stream {
             }
             match seen {
                 Seen::Nothing => {}
+                Seen::Alive => self.due = Instant::now() + self.between_tokens,
                 Seen::Part => {
                     self.has_part = true;
                     self.due = Instant::now() + self.between_tokens;
                 }
                 Seen::Done => self.ending = Some(Ending::Complete),
-                Seen::Failed => self.ending = Some(Ending::Failed),
+                Seen::Failed => {
+                    self.ending = Some(Ending::Failed);
+                    if !self.has_part {
+                        self.refusal = refusal(self.dialect, &frame);
+                    }
+                }
             }
         }
         Ok(match is_altered {

@@ -5,13 +5,15 @@ use bytes::Bytes;
 use super::plan::{Back, Plan};
 use super::stored::Sealing;
 use crate::dialect::common::{Context, Delta, Malformed, ReadStream, WriteStream};
-use crate::dialect::{Dialect, Error, Framing, Incoming, Operation, Usage, openai, sse};
+use crate::dialect::{Dialect, Error, Framing, Incoming, Operation, Usage, openai, scan, sse};
 
 /// What a frame means to whoever forwards it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Seen {
-    /// A comment or an empty event: nothing of the answer itself.
+    /// A comment: the connection lives, and no more.
     Nothing,
+    /// An event with nothing of the answer in it: whoever answers is at work.
+    Alive,
     /// A part of the answer.
     Part,
     /// The dialect's ending.
@@ -114,7 +116,7 @@ impl Way {
     pub fn see(&mut self, frame: &Bytes, out: &mut Vec<u8>) -> Result<(Seen, Shown), Malformed> {
         match self {
             Self::Watched(watch) => match watch.see(frame) {
-                openai::Seen::Nothing => Ok((Seen::Nothing, Shown::AsItCame)),
+                openai::Seen::Nothing => Ok((life(frame), Shown::AsItCame)),
                 openai::Seen::Part => Ok((Seen::Part, Shown::AsItCame)),
                 openai::Seen::Withhold => Ok((Seen::Part, Shown::Written)),
                 openai::Seen::Done => Ok((Seen::Done, Shown::AsItCame)),
@@ -124,7 +126,8 @@ impl Way {
             Self::Forwarded(forwarded) => forwarded.see(frame, out),
             Self::Translated(translated) => {
                 translated.reader.read(frame, &mut translated.deltas)?;
-                Ok((translated.write(out), Shown::Written))
+                let seen = translated.write(out);
+                Ok((seen.unwrap_or_else(|| life(frame)), Shown::Written))
             }
         }
     }
@@ -142,7 +145,7 @@ impl Way {
                 translated.reader.end(&mut translated.deltas);
                 let mut written = Vec::new();
                 let seen = translated.write(&mut written);
-                (seen == Seen::Done).then(|| Bytes::from(written))
+                (seen == Some(Seen::Done)).then(|| Bytes::from(written))
             }
         }
     }
@@ -167,28 +170,42 @@ impl Way {
     }
 }
 
-/// What pieces mean, and the usage among them.
-fn meaning(deltas: &[Delta], usage: &mut Option<Usage>) -> Seen {
-    let mut seen = Seen::Nothing;
+/// What pieces mean, and the usage among them; None if there are none.
+fn meaning(deltas: &[Delta], usage: &mut Option<Usage>) -> Option<Seen> {
+    let mut seen = None;
     for delta in deltas {
         match delta {
             Delta::Usage(said) => {
                 *usage = Some(*said);
-                seen = Seen::Part;
+                seen = Some(Seen::Part);
             }
-            Delta::End => return Seen::Done,
-            Delta::Error(_) => return Seen::Failed,
-            _ => seen = Seen::Part,
+            Delta::End => return Some(Seen::Done),
+            Delta::Error(_) => return Some(Seen::Failed),
+            _ => seen = Some(Seen::Part),
         }
     }
     seen
 }
 
+/// What a frame without any piece of the answer means: comments come from whoever keeps the connection open.
+fn life(frame: &[u8]) -> Seen {
+    match frame.starts_with(b":") {
+        true => Seen::Nothing,
+        false => Seen::Alive,
+    }
+}
+
 impl Forwarded {
     fn see(&mut self, frame: &Bytes, out: &mut Vec<u8>) -> Result<(Seen, Shown), Malformed> {
-        self.reader.read(frame, &mut self.deltas)?;
+        let read = self.reader.read(frame, &mut self.deltas);
         let seen = meaning(&self.deltas, &mut self.usage);
         self.deltas.clear();
+        let seen = match read {
+            Ok(()) => seen.unwrap_or_else(|| life(frame)),
+            // The caller may well understand what the reader does not.
+            Err(_) if is_json(frame) => Seen::Part,
+            Err(malformed) => return Err(malformed),
+        };
         match &mut self.form {
             Form::AsIs => return Ok((seen, Shown::AsItCame)),
             Form::Sealed(sealing) => out.extend_from_slice(&sealing.seal_frame(frame)),
@@ -204,12 +221,19 @@ impl Forwarded {
     fn end(&mut self) -> Option<Bytes> {
         self.reader.end(&mut self.deltas);
         let seen = meaning(&self.deltas, &mut self.usage);
+        self.deltas.clear();
         let last = match self.form {
             Form::Array(_) => Bytes::from_static(b"\n]"),
             _ => Bytes::new(),
         };
-        (seen == Seen::Done).then_some(last)
+        (seen == Some(Seen::Done)).then_some(last)
     }
+}
+
+/// Whether a frame's data is a JSON object.
+fn is_json(frame: &[u8]) -> bool {
+    let data = sse::data(frame).next();
+    data.is_some_and(|data| scan::object(data.trim_ascii()).is_ok())
 }
 
 /// An element of an array, as Google streams one.
@@ -227,7 +251,7 @@ fn element(data: &[u8], is_begun: &mut bool, is_last: bool) -> Bytes {
 
 impl Translated {
     /// Writes the pieces that were read.
-    fn write(&mut self, out: &mut Vec<u8>) -> Seen {
+    fn write(&mut self, out: &mut Vec<u8>) -> Option<Seen> {
         let seen = meaning(&self.deltas, &mut self.usage);
         for delta in self.deltas.drain(..) {
             self.writer.write(delta, out);

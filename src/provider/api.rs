@@ -76,14 +76,17 @@ impl Api {
         }
     }
 
-    /// Whether it counts a request's tokens by itself, in `dialect`.
-    pub const fn counts_tokens(&self, dialect: Dialect) -> bool {
-        matches!(
-            (self, dialect),
+    /// Whether it counts the tokens of a request to `model` by itself, in `dialect`, for a caller who speaks `caller`.
+    pub fn counts_tokens(&self, caller: Dialect, dialect: Dialect, model: &str) -> bool {
+        match (self, dialect) {
             (Self::Anthropic, Dialect::Anthropic)
-                | (Self::Gemini | Self::Vertex { .. }, Dialect::Gemini)
-                | (Self::Bedrock, Dialect::Bedrock)
-        )
+            | (Self::Gemini | Self::Vertex { .. }, Dialect::Gemini) => true,
+            // Of all its models, Bedrock counts for Claude alone. Its own callers hear that from itself.
+            (Self::Bedrock, Dialect::Bedrock) => {
+                caller == Dialect::Bedrock || model.contains("anthropic.")
+            }
+            _ => false,
+        }
     }
 
     /// The path of a response that is kept, behind the base URL's.

@@ -44,6 +44,18 @@ pub fn base_url(name: &str) -> Option<&'static str> {
     Some(server.base_url)
 }
 
+/// The server, other than OpenAI, that a provider's name seems to mean: `mistral-eu`.
+pub fn meant_by(name: &str) -> Option<&'static str> {
+    let name = name.to_ascii_lowercase();
+    let mut names = SERVERS.iter().map(|server| server.name);
+    names.find(|known| *known != "openai" && name.starts_with(known))
+}
+
+/// Whether the server of that name runs at home.
+pub fn is_local(name: &str) -> bool {
+    base_url(name).is_some_and(|url| url.starts_with("http:"))
+}
+
 fn openai_compatible(host: &str, port: u16) -> Habits {
     let known = SERVERS.iter().find(|server| server.answers_at(host, port));
     known.map_or(OTHERS, |server| Habits {
@@ -124,7 +136,7 @@ const SERVERS: &[Server] = &[
         name: "deepseek",
         base_url: "https://api.deepseek.com",
         hosts: &["api.deepseek.com"],
-        endpoints: &[Chat, Responses, Completions],
+        endpoints: &[Chat, Responses],
         accent: &DEEPSEEK,
         ..Server::UNKNOWN
     },
@@ -300,7 +312,7 @@ const SERVERS: &[Server] = &[
     Server {
         name: "vllm",
         base_url: "http://127.0.0.1:8000/v1",
-        endpoints: &[Chat, Responses, Completions, Embeddings],
+        endpoints: OTHERS.endpoints,
         ..Server::UNKNOWN
     },
     Server {
@@ -850,10 +862,15 @@ mod tests {
             let (host, port) = authority.split_once(':').unwrap_or((authority, "443"));
             let habits = openai_compatible(host, port.parse().unwrap());
             assert_eq!(habits.accent, server.accent, "{}", server.name);
+            assert_eq!(habits.endpoints, server.endpoints, "{}", server.name);
             assert_eq!(base_url(server.name), Some(server.base_url));
         }
         assert_eq!(base_url("Groq"), Some("https://api.groq.com/openai/v1"));
         assert_eq!(base_url("nobody"), None);
+        assert_eq!(meant_by("mistral-eu"), Some("mistral"));
+        assert_eq!(meant_by("openai-2"), None);
+        assert_eq!(meant_by("main"), None);
+        assert!(is_local("ollama") && !is_local("groq"));
     }
 
     #[test]

@@ -148,12 +148,12 @@ impl Provider {
         self.api.dialect_of_embeddings().filter(|_| serves)
     }
 
-    /// Whether it counts a request's tokens by itself, in `dialect`.
-    pub fn counts_tokens(&self, dialect: Dialect) -> bool {
-        self.api.counts_tokens(dialect)
+    /// Whether it counts the tokens of a request to `model` by itself, in `dialect`, for a caller who speaks `caller`.
+    pub fn counts_tokens(&self, caller: Dialect, dialect: Dialect, model: &str) -> bool {
+        self.api.counts_tokens(caller, dialect, model)
     }
 
-    /// Whether bodies of `dialect` leave out the model, which the path names: Anthropic's at Vertex.
+    /// Whether it is Vertex, where paths name the model.
     pub fn is_vertex(&self) -> bool {
         matches!(self.api, Api::Vertex { .. })
     }
@@ -172,7 +172,7 @@ impl Provider {
         }
     }
 
-    /// Reads (`GET`) or deletes (`DELETE`) a response that the provider keeps. `query` is the caller's.
+    /// Reads (`GET`) or deletes (`DELETE`) a response that the provider keeps. `query` is what of the caller's goes along.
     ///
     /// # Errors
     /// As [`Self::call`]; the simulated provider keeps nothing.
@@ -180,14 +180,14 @@ impl Provider {
         &self,
         method: &str,
         id: &str,
-        query: Option<&str>,
+        query: &str,
         fields: &[(HeaderName, HeaderValue)],
     ) -> Result<Answer, Failure> {
         let Kind::Remote(remote) = &self.kind else {
             return Err(Failure::new(FailureKind::Malformed, "nothing is kept here"));
         };
         let mut path = [&remote.base_path, self.api.stored_path(id).as_str()].concat();
-        if let Some(query) = query {
+        if !query.is_empty() {
             path.push('?');
             path.push_str(query);
         }
@@ -196,18 +196,14 @@ impl Provider {
             .await
     }
 
-    /// What is the same for all replicas that call this provider with this credential, and known to nobody else (as far as
-    /// the credential holds a secret: a workload's identity at Entra does not).
+    /// What is the same for all replicas that call this provider with this credential, and known to nobody else as far as
+    /// the credential is a secret.
     pub fn fingerprint(&self) -> [u8; 32] {
         let mut context = ring::digest::Context::new(&ring::digest::SHA256);
         context.update(b"tollgate responses");
         if let Kind::Remote(remote) = &self.kind {
             context.update(remote.upstream.destination().host.as_bytes());
-            for (_, value) in remote
-                .fields
-                .iter()
-                .filter(|(_, value)| value.is_sensitive())
-            {
+            for (_, value) in &remote.fields {
                 context.update(value.as_bytes());
             }
             if let Some(authorization) = &remote.authorization {
@@ -261,6 +257,14 @@ impl Remote {
                 return None;
             }
         };
+        if matches!(api, Api::Azure(_)) && base_path.starts_with("/openai") {
+            document
+                .error(
+                    &at("base_url"),
+                    "`base_url` is the resource's own, without a path",
+                )
+                .help("it looks like https://NAME.openai.azure.com");
+        }
         let fields = fields(name, &section, document)?;
         let provider = name.to_owned();
         let means = Means {

@@ -112,13 +112,17 @@ pub(super) fn fields(
 pub(super) fn api(name: &str, section: &ProviderSection, document: &mut Document) -> Option<Api> {
     let is_anthropic = section.dialect == DialectName::Anthropic;
     if let Some(vertex) = &section.vertex {
+        let mut are_fit = true;
         for (field, value) in [("project", &vertex.project), ("location", &vertex.location)] {
             let is_fit = |char: char| char.is_ascii_alphanumeric() || "-_.:".contains(char);
             if value.is_empty() || !value.chars().all(is_fit) {
                 let path = ["providers", name, "vertex", field];
                 document.error(&path, format!("`{field}` is no {field} of Google Cloud's"));
-                return None;
+                are_fit = false;
             }
+        }
+        if !are_fit {
+            return None;
         }
         let VertexSection { project, location } = vertex;
         return Some(Api::Vertex {
@@ -148,6 +152,10 @@ pub(super) fn base_url(
     if let Some(vertex) = &section.vertex {
         return Some(match vertex.location.as_str() {
             "global" => "https://aiplatform.googleapis.com/v1".to_owned(),
+            "eu" | "us" => {
+                let location = &vertex.location;
+                format!("https://aiplatform.{location}.rep.googleapis.com/v1")
+            }
             location => format!("https://{location}-aiplatform.googleapis.com/v1"),
         });
     }
@@ -159,9 +167,22 @@ pub(super) fn base_url(
     }
     let url = match section.dialect {
         // Servers that are well known go by their names.
-        DialectName::OpenAi | DialectName::Simulated => {
-            known::base_url(name).unwrap_or("https://api.openai.com/v1")
-        }
+        DialectName::OpenAi | DialectName::Simulated => match known::base_url(name) {
+            Some(url) => url,
+            None => {
+                if let Some(meant) = known::meant_by(name) {
+                    let message = format!(
+                        "without `base_url` the provider `{name}` would be asked at api.openai.com"
+                    );
+                    let url = known::base_url(meant).unwrap_or_default();
+                    document
+                        .error(&["providers", name], message)
+                        .help(format!("if it is {meant}: `base_url: {url}`"));
+                    return None;
+                }
+                "https://api.openai.com/v1"
+            }
+        },
         DialectName::Anthropic => "https://api.anthropic.com/v1",
         DialectName::Gemini => "https://generativelanguage.googleapis.com/v1beta",
         DialectName::Cohere => "https://api.cohere.com/v2",
@@ -180,19 +201,25 @@ fn variable(name: &str) -> Option<String> {
 
 /// The AWS region.
 fn region(name: &str, section: &ProviderSection, document: &mut Document) -> Option<String> {
-    let region = section.region.clone().or_else(|| region_of(&variable));
-    let is_fit = |region: &String| {
-        !region.is_empty()
-            && region
-                .chars()
-                .all(|char| char.is_ascii_alphanumeric() || char == '-')
-    };
-    let Some(region) = region.filter(is_fit) else {
+    let Some(region) = section.region.clone().or_else(|| region_of(&variable)) else {
         document
             .error(&["providers", name], "the AWS region is not known")
             .help("add `region: eu-west-1`, or set AWS_REGION");
         return None;
     };
+    let is_fit = |char: char| char.is_ascii_alphanumeric() || char == '-';
+    if region.is_empty() || !region.chars().all(is_fit) {
+        let path = ["providers", name, "region"];
+        let place = if section.region.is_some() {
+            &path[..]
+        } else {
+            &path[..2]
+        };
+        document
+            .error(place, format!("`{region}` is no region of AWS"))
+            .help("it looks like eu-west-1");
+        return None;
+    }
     Some(region)
 }
 
@@ -290,6 +317,67 @@ pub(super) fn check_section(name: &str, section: &ProviderSection, document: &mu
                 )
                 .help(format!("remove it, or mend `providers.{name}.dialect`"));
         }
+    }
+    if section.auto_cache && dialect == Gemini && section.vertex.is_none() {
+        document
+            .error_at_key(
+                &["providers", name, "auto_cache"],
+                "Gemini caches unasked: `auto_cache` is for Claude, at Vertex too",
+            )
+            .help("remove it");
+    }
+    check_credentials(name, section, document);
+}
+
+/// Credentials that shadow one another, and calls without any.
+fn check_credentials(name: &str, section: &ProviderSection, document: &mut Document) {
+    let at = |field| ["providers", name, field];
+    let has_entra = section
+        .azure
+        .as_ref()
+        .is_some_and(|azure| azure.entra.is_some());
+    let fetched = [
+        ("credentials", section.credentials.is_some()),
+        ("azure", has_entra),
+    ];
+    for (field, is_given) in fetched {
+        if is_given && section.api_key.is_some() {
+            document
+                .error(
+                    &at("api_key"),
+                    format!("`api_key` and `{field}` are two credentials"),
+                )
+                .help("leave one of them");
+        }
+    }
+    let is_own = |field: &String| {
+        let field = field.to_ascii_lowercase();
+        ["authorization", "x-api-key", "x-goog-api-key", "api-key"].contains(&field.as_str())
+    };
+    let own = section.headers.keys().find(|field| is_own(field));
+    let is_fetched = has_entra || section.vertex.is_some();
+    if let Some(field) = own
+        && is_fetched
+        && section.api_key.is_none()
+    {
+        let message = format!("`{field}` and a fetched token are two credentials");
+        document.error_at_key(&["providers", name, "headers", field], message);
+    }
+    // Whoever runs a server of his own may need none; the providers' own hosts all do.
+    let is_hosted = section.base_url.is_none() && section.vertex.is_none();
+    let needs_key = match section.dialect {
+        DialectName::Simulated | DialectName::Bedrock => false,
+        DialectName::OpenAi if section.azure.is_some() => !has_entra,
+        DialectName::OpenAi => is_hosted && !known::is_local(name),
+        _ => is_hosted,
+    };
+    if needs_key && !document.has(&at("api_key")) && own.is_none() {
+        document
+            .warning(
+                &["providers", name],
+                "there is no credential: its calls will be refused",
+            )
+            .help("add `api_key`");
     }
 }
 

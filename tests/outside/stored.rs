@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Gateway, config, sha256_hex};
+use crate::harness::{Gateway, KEY, config, sha256_hex};
 use crate::raw::{Answer, Request};
 use crate::upstream::{Received, Upstream, chunk, stream_head, whole};
 
@@ -162,5 +162,27 @@ async fn what_is_kept_nowhere_is_refused_by_name() {
             .assert_error(400, "invalid_request");
         assert_eq!(error["param"], param);
     }
+    assert!(upstream.received().is_empty());
+}
+
+#[tokio::test]
+async fn of_the_callers_query_only_what_the_provider_knows_goes_on() {
+    let (gateway, upstream) = start().await;
+    let id = id_of(&gateway.ask(create(json!({}))).await);
+    upstream.forget();
+    let path = format!("/v1/responses/{id}?key={KEY}&include[]=a.b&x=1");
+    let read = gateway.ask(Request::get(&path)).await;
+    assert_eq!(read.status, 200, "{}", read.text());
+    assert_eq!(
+        upstream.only_request().path,
+        "/v1/responses/resp_68af?include[]=a.b"
+    );
+    upstream.forget();
+    let path = format!("/v1/responses/{id}?stream=true");
+    let refused = gateway.ask(Request::get(&path)).await;
+    assert_eq!(
+        refused.assert_error(400, "invalid_request")["param"],
+        "stream"
+    );
     assert!(upstream.received().is_empty());
 }

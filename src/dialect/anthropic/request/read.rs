@@ -1,5 +1,6 @@
 //! A caller's request, read.
 
+use indexmap::IndexMap;
 use serde_json::value::RawValue;
 
 use super::content::{self, Home};
@@ -126,7 +127,10 @@ fn turn(role: Role, content: TextOr<'_>, path: &str) -> Result<Turn, Error> {
 }
 
 /// Fields of the tools' own, each with the values that tools have for it.
-type ToolFields = Vec<(String, Vec<(String, Json)>)>;
+type ToolFields = IndexMap<String, Vec<(String, Json)>>;
+
+/// The most names that such fields may have in one request.
+const TOOL_FIELDS_MAX: usize = 64;
 
 fn read_tools(body: &mut Object<'_>, request: &mut Request) -> Result<(), Error> {
     let tools: Vec<&RawValue> = body.take("tools")?.unwrap_or_default();
@@ -162,10 +166,11 @@ fn read_tool(json: &RawValue, path: String, fields: &mut ToolFields) -> Result<T
     };
     for (field, json) in tool.rest() {
         let value = (function.name.clone(), json);
-        match fields.iter_mut().find(|(known, _)| *known == field) {
-            Some((_, values)) => values.push(value),
-            None => fields.push((field.into_owned(), vec![value])),
-        }
+        fields.entry(field.into_owned()).or_default().push(value);
+    }
+    if fields.len() > TOOL_FIELDS_MAX {
+        let message = format!("the tools have over {TOOL_FIELDS_MAX} fields that are not known");
+        return Err(Error::invalid("tools", message));
     }
     Ok(Tool::Function(function))
 }

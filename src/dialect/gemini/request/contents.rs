@@ -210,7 +210,7 @@ impl<'a> Conversation<'a, '_> {
             Piece::Part(part) => part.function_call.is_some(),
             Piece::Carried(_) => false,
         };
-        let is_demanded = self.manner.is_third && !pieces.iter().any(is_call);
+        let is_demanded = self.manner.is_third && !pieces.iter().rev().any(is_call);
         is_demanded.then(|| seal::UNCHECKED.into())
     }
 

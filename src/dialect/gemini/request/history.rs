@@ -21,6 +21,9 @@ pub struct History {
     made_ids: u32,
 }
 
+/// The most calls of a turn that wait for their results; of more, the latest do.
+const OPEN_CALLS_MAX: usize = 1024;
+
 impl History {
     /// Adds what `content` says to `turns`. What a model says in several contents in a row, as clients that keep a
     /// stream's pieces send it, is one turn.
@@ -82,6 +85,9 @@ impl History {
                 Some(id) => id.owned(),
                 None => self.made_id(),
             };
+            if self.open_calls.len() == OPEN_CALLS_MAX {
+                self.open_calls.remove(0);
+            }
             self.open_calls.push((id.clone(), name.clone()));
             out.push(Part::from(Content::ToolCall {
                 id,
