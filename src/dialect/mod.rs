@@ -19,6 +19,8 @@ pub mod incoming;
 mod names;
 pub mod openai;
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 pub mod recorded;
 pub mod responses;
 pub mod scan;

@@ -102,6 +102,9 @@ pub fn carries_with(accent: &Accent, feature: Feature) -> Carry {
         F::Citations if accent.has.contains(&F::Citations) => {
             Carry::Partly("those that came in this dialect")
         }
+        F::CacheControl if accent.has.contains(&F::CacheControl) => {
+            Carry::Partly("none on calls, thoughts and refusals")
+        }
         F::Video if accent.has.contains(&F::Video) => Carry::Partly("none uploaded before"),
         _ if accent.has.contains(&feature) => Carry::Whole,
         _ => carries(feature),

@@ -21,11 +21,11 @@ pub const fn carries(feature: Feature) -> Carry {
         F::ToolChoiceAllowed => {
             Carry::As("no other functions, and `REQUIRED` where one must be called")
         }
-        F::JsonSchema => Carry::As("`response_format.json_schema`, without its name"),
         F::Reasoning => Carry::As("`thinking.token_budget`"),
         F::ShowThinking => Carry::As("thoughts are always shown"),
         F::CacheControl => Carry::As("prompts are cached unasked"),
         F::Refusal => Carry::As("a text"),
+        F::JsonSchema => Carry::Partly("without the schema's name and description"),
         F::ImageData => Carry::Partly("only in the user's turns and in tool results"),
         F::ImageUrl => Carry::Partly(
             "`https:` and `http:` only, and only in the user's turns and in tool results",

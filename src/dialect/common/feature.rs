@@ -343,10 +343,12 @@ impl Part {
         if self.cache.is_some() {
             tell(F::CacheControl);
         }
-        let file = |tell: &mut dyn FnMut(Feature)| tell(F::UploadedFile);
+        self.content.medium().into_iter().for_each(&mut *tell);
         match &self.content {
             Content::Text { citations, .. } if !citations.is_empty() => tell(F::Citations),
             Content::Text { .. }
+            | Content::Audio { .. }
+            | Content::Video { .. }
             | Content::ToolCall {
                 signature: None, ..
             }
@@ -355,51 +357,23 @@ impl Part {
                 signature: Some(_), ..
             } => tell(F::Signature),
             Content::Refusal(_) => tell(F::Refusal),
-            Content::Image { source, detail } => {
-                match source {
-                    Source::Base64 { .. } | Source::Text(_) => tell(F::ImageData),
-                    Source::Url { .. } => tell(F::ImageUrl),
-                    Source::File { .. } => file(tell),
-                }
+            Content::Image { detail, .. } => {
                 if detail.as_deref().is_some_and(|detail| detail != "auto") {
                     tell(F::ImageDetail);
                 }
             }
-            Content::Document { source, cite, .. } => {
-                match source {
-                    Source::Base64 { .. } => tell(F::DocumentData),
-                    Source::Text(_) => tell(F::DocumentText),
-                    Source::Url { .. } => tell(F::DocumentUrl),
-                    Source::File { .. } => file(tell),
-                }
+            Content::Document { cite, .. } => {
                 if *cite {
                     tell(F::DocumentCitations);
                 }
             }
-            Content::Audio { source } => match source {
-                Source::File { .. } => file(tell),
-                _ => tell(F::Audio),
-            },
-            Content::Video { source } => match source {
-                Source::File { .. } => file(tell),
-                _ => tell(F::Video),
-            },
             Content::ToolResult {
                 parts, is_error, ..
             } => {
                 if *is_error {
                     tell(F::ToolResultError);
                 }
-                let is_media = |part: &Part| {
-                    matches!(
-                        part.content,
-                        Content::Image { .. }
-                            | Content::Document { .. }
-                            | Content::Audio { .. }
-                            | Content::Video { .. }
-                    )
-                };
-                if parts.iter().any(is_media) {
+                if parts.iter().any(|part| part.content.medium().is_some()) {
                     tell(F::ToolResultMedia);
                 }
             }
@@ -412,6 +386,30 @@ impl Part {
                 }
             }
         }
+    }
+}
+
+impl Content {
+    /// Which feature a picture, a document, a recording or a film is, by where it is; None for what is no medium.
+    pub const fn medium(&self) -> Option<Feature> {
+        use Feature as F;
+        let source = match self {
+            Self::Image { source, .. }
+            | Self::Document { source, .. }
+            | Self::Audio { source }
+            | Self::Video { source } => source,
+            _ => return None,
+        };
+        Some(match (self, source) {
+            (_, Source::File { .. }) => F::UploadedFile,
+            (Self::Image { .. }, Source::Url { .. }) => F::ImageUrl,
+            (Self::Image { .. }, _) => F::ImageData,
+            (Self::Document { .. }, Source::Url { .. }) => F::DocumentUrl,
+            (Self::Document { .. }, Source::Text(_)) => F::DocumentText,
+            (Self::Document { .. }, _) => F::DocumentData,
+            (Self::Audio { .. }, _) => F::Audio,
+            (_, _) => F::Video,
+        })
     }
 }
 

@@ -26,7 +26,7 @@ pub const fn carries(feature: Feature) -> Carry {
         }
         F::ToolResultError => As("the member `error` of the response"),
         F::JsonObject => Whole,
-        F::JsonSchema => Partly("without the schema's description"),
+        F::JsonSchema => Partly("without the schema's name and description"),
         F::Reasoning => Partly("the nearest level or budget that the model has"),
         F::ShowThinking => Partly("models that think"),
         F::Thinking => Partly("thoughts that Gemini sealed"),

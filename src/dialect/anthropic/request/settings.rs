@@ -361,7 +361,14 @@ impl<'a> Fitting<'a, '_> {
     fn format(&mut self) -> Option<FormatObject<'a>> {
         match &self.request.format {
             Format::Text | Format::Json => None,
-            Format::Schema { schema, .. } if self.model.has_schemas || self.is_own => {
+            Format::Schema {
+                schema,
+                description,
+                ..
+            } if self.model.has_schemas || self.is_own => {
+                if description.is_some() {
+                    self.dropped.note(Feature::JsonSchema);
+                }
                 Some(FormatObject::JsonSchema { schema })
             }
             Format::Schema { .. } => {

@@ -278,7 +278,8 @@ impl<'a, 'w> Turns<'a, 'w> {
             },
         ] = parts
         {
-            return Ok((!text.is_empty()).then_some(ResultContent::Text(text)));
+            let is_said = self.is_own || !text.is_empty();
+            return Ok(is_said.then_some(ResultContent::Text(text)));
         }
         let mut items = Vec::with_capacity(parts.len());
         for part in parts {

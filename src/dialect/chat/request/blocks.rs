@@ -204,11 +204,17 @@ pub(super) fn write<'a>(
             json,
             ..
         } => Block::Other(json),
-        Content::Refusal(_)
-        | Content::ToolCall { .. }
-        | Content::ToolResult { .. }
-        | Content::Thinking(_)
-        | Content::Opaque { .. } => return None,
+        Content::Refusal(text) => Block::text(text),
+        Content::Thinking(thinking) => {
+            // Only what the model says has a place for it.
+            if thinking.signature.is_some() {
+                dropped.note(Feature::Signature);
+            }
+            return lost(Feature::Thinking, dropped);
+        }
+        Content::ToolCall { .. } | Content::ToolResult { .. } | Content::Opaque { .. } => {
+            return None;
+        }
     };
     Some(block.marked(part.cache, target))
 }

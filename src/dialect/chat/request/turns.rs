@@ -242,17 +242,20 @@ fn assistant<'a>(
                 message.tool_calls.push(call);
             }
             // Only OpenRouter's models draw, and see again what they drew.
-            Content::Image { source, .. } => match target.accent.thoughts {
-                Thoughts::ReasoningDetails => message.images.extend(WireImage::of(source)),
-                _ => dropped.note(Feature::ImageData),
-            },
+            Content::Image { source, .. } => {
+                let is_seen = target.accent.thoughts == Thoughts::ReasoningDetails;
+                match WireImage::of(source).filter(|_| is_seen) {
+                    Some(image) => message.images.push(image),
+                    None => note_medium(&part.content, dropped),
+                }
+            }
             Content::Opaque {
                 dialect: Dialect::Chat,
                 kind,
                 json,
             } if kind == CUSTOM_CALL => message.tool_calls.push(WireCall::Other(json)),
             Content::Text { text, citations } => {
-                message.cite(citations, target);
+                message.cite(citations, target, dropped);
                 said.push(Block::text(text).marked(part.cache, target));
             }
             Content::Opaque {
@@ -263,20 +266,32 @@ fn assistant<'a>(
                 Some(field) => message.fields.0.push((field, json)),
                 None => said.push(Block::Other(json)),
             },
-            Content::Document { .. }
-            | Content::Audio { .. }
-            | Content::Video { .. }
-            | Content::ToolResult { .. }
-            | Content::Opaque { .. } => {}
+            Content::Document { .. } | Content::Audio { .. } | Content::Video { .. } => {
+                note_medium(&part.content, dropped);
+            }
+            Content::ToolResult { .. } | Content::Opaque { .. } => {}
+        }
+        // Only a text has a place for a mark.
+        let is_text = matches!(part.content, Content::Text { .. });
+        if part.cache.is_some() && !is_text && target.has(Feature::CacheControl) {
+            dropped.note(Feature::CacheControl);
         }
     }
     message.content = WireContent::of(said, "", target);
-    message.fill(turn.parts.is_empty())
+    message.fill(turn.parts.is_empty(), dropped)
+}
+
+/// Notes that a medium is lost which has no place in what the model said.
+fn note_medium(content: &Content, dropped: &mut Dropped) {
+    content
+        .medium()
+        .into_iter()
+        .for_each(|feature| dropped.note(feature));
 }
 
 impl<'a> WireMessage<'a> {
     /// None if all of the turn is lost.
-    fn fill(mut self, was_empty: bool) -> Option<Self> {
+    fn fill(mut self, was_empty: bool, dropped: &mut Dropped) -> Option<Self> {
         if self.content.is_some() || self.refusal.is_some() || !self.tool_calls.is_empty() {
             return Some(self);
         }
@@ -285,6 +300,9 @@ impl<'a> WireMessage<'a> {
             || !self.reasoning_details.is_empty();
         let has_more = !self.images.is_empty() || !self.fields.0.is_empty();
         if !was_empty && !has_thoughts && !has_more {
+            if self.extra_content.is_some() {
+                dropped.note(Feature::Signature);
+            }
             return None;
         }
         self.content = Some(WireContent::Text(Cow::Borrowed("")));
@@ -320,13 +338,16 @@ impl<'a> WireMessage<'a> {
         }
     }
 
-    fn cite(&mut self, citations: &'a [Citation], target: &Target<'_>) {
-        if target.has(Feature::Citations) {
-            let own = citations
-                .iter()
-                .filter(|citation| citation.origin == Dialect::Chat);
-            self.annotations.extend(own.map(|citation| &citation.json));
+    fn cite(&mut self, citations: &'a [Citation], target: &Target<'_>, dropped: &mut Dropped) {
+        if !target.has(Feature::Citations) {
+            return;
         }
+        let is_own = |citation: &&Citation| citation.origin == Dialect::Chat;
+        if !citations.iter().all(|citation| is_own(&citation)) {
+            dropped.note(Feature::Citations);
+        }
+        let own = citations.iter().filter(is_own);
+        self.annotations.extend(own.map(|citation| &citation.json));
     }
 }
 

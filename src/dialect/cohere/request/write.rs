@@ -25,7 +25,7 @@ pub fn write_request(
     dropped: &mut Dropped,
 ) -> Result<Vec<u8>, Error> {
     let tools = written_tools(request)?;
-    let (response_format, thinking) = (format(&request.format), thinking(request));
+    let (response_format, thinking) = (format(&request.format, dropped), thinking(request));
     let body = Body {
         model: to.model,
         strict_tools: strict_tools(&tools, dropped),
@@ -234,11 +234,20 @@ struct WrittenFormat<'a> {
     json_schema: Option<&'a Json>,
 }
 
-const fn format(format: &Format) -> Option<WrittenFormat<'_>> {
+fn format<'a>(format: &'a Format, dropped: &mut Dropped) -> Option<WrittenFormat<'a>> {
     let json_schema = match format {
         Format::Text => return None,
         Format::Json => None,
-        Format::Schema { schema, .. } => Some(schema),
+        Format::Schema {
+            schema,
+            description,
+            ..
+        } => {
+            if description.is_some() {
+                dropped.note(Feature::JsonSchema);
+            }
+            Some(schema)
+        }
     };
     Some(WrittenFormat {
         kind: "json_object",

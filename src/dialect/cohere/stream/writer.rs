@@ -143,6 +143,7 @@ impl WriteStream for Writer {
                 _ => self.logprobs.extend(tokens),
             },
             Delta::Finish { choice: 0, finish } => {
+                self.flush_logprobs(out);
                 self.close_block(out);
                 self.end_calls(out);
                 self.finish = Some(finish);
@@ -198,9 +199,14 @@ impl Writer {
             ..Piece::default()
         };
         self.write_piece(content, out);
+        let tokens = std::mem::take(&mut self.logprobs);
+        self.write_logprobs(&tokens, out);
+    }
+
+    /// Writes log-probabilities whose text did not come, or came long before them.
+    fn flush_logprobs(&mut self, out: &mut Vec<u8>) {
         if !self.logprobs.is_empty() {
-            let tokens = std::mem::take(&mut self.logprobs);
-            self.write_logprobs(&tokens, out);
+            self.write_text("", out);
         }
     }
 

@@ -233,7 +233,7 @@ impl History {
                 return Err(Error::invalid(&path, format!("`{path}` must be an object")));
             };
             is_error = failed;
-            if text != "{}" || media.is_empty() {
+            if is_error || text != "{}" || media.is_empty() {
                 parts.push(Part::text(text));
             }
         }

@@ -198,10 +198,10 @@ impl<'a, 'd> Input<'a, 'd> {
             }
             Content::Audio { source } if !is_model => self.audio(source)?,
             // The model's own pictures and recordings have no place in what it said.
-            Content::Image { .. } => return self.lose(Feature::ImageData),
-            Content::Document { .. } => return self.lose(Feature::DocumentData),
-            Content::Audio { .. } => return self.lose(Feature::Audio),
-            Content::Video { .. } => return self.lose(Feature::Video),
+            Content::Image { .. }
+            | Content::Document { .. }
+            | Content::Audio { .. }
+            | Content::Video { .. } => return self.lose(part.content.medium()?),
             Content::Opaque { .. }
             | Content::ToolCall { .. }
             | Content::ToolResult { .. }

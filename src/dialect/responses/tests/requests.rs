@@ -398,7 +398,7 @@ fn what_is_lost_is_noted() {
         (
             image(url("https://x.example")),
             Role::Assistant,
-            Feature::ImageData,
+            Feature::ImageUrl,
         ),
         (image(file), Role::User, Feature::UploadedFile),
         (cached, Role::User, Feature::CacheControl),
