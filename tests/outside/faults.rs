@@ -3,14 +3,15 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 
 use crate::faulty::{FAULTS, Stage};
 use crate::harness::{Gateway, config};
-use crate::raw::{chat, chat_stream};
-use crate::upstream::{Received, Upstream, chunk, whole};
+use crate::raw::{Request, chat, chat_stream};
+use crate::upstream::{Received, Upstream, chunk, stream_head, whole};
 
 #[tokio::test]
 async fn each_fault_has_its_documented_answer() {
@@ -203,4 +204,92 @@ async fn an_answer_larger_than_max_answer_is_not_collected() {
 async fn gateway_and(upstream: Upstream) -> (Gateway, Upstream) {
     let gateway = Gateway::start(&config(&upstream.as_provider("up"))).await;
     (gateway, upstream)
+}
+
+/// A provider of Anthropic's dialect whose stream is the events of `data`, each `pause` after the one before.
+async fn anthropic(data: &'static [&'static str], pause: Duration) -> (Gateway, Upstream) {
+    let upstream = Upstream::start(move |_, mut stream: TcpStream| async move {
+        stream.write_all(&stream_head()).await.ok()?;
+        for data in data {
+            let kind = serde_json::from_str::<Value>(data).expect("JSON")["type"].clone();
+            let event = format!(
+                "event: {}\ndata: {data}\n\n",
+                kind.as_str().expect("a type")
+            );
+            stream.write_all(&chunk(event)).await.ok()?;
+            tokio::time::sleep(pause).await;
+        }
+        stream.write_all(&chunk("")).await.ok()?;
+        Some(stream)
+    })
+    .await;
+    let address = upstream.address;
+    let gateway = Gateway::start(&config(&format!(
+        r#"
+providers:
+  claude: {{ dialect: anthropic, base_url: "http://{address}/v1", api_key: k }}
+models:
+  m: {{ target: claude/m, timeout: {{ between_tokens: 300ms }} }}
+"#
+    )))
+    .await;
+    (gateway, upstream)
+}
+
+fn message_stream() -> Request {
+    let body =
+        r#"{"model":"m","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"x"}]}"#;
+    Request::post("/v1/messages", body)
+}
+
+#[tokio::test]
+async fn any_event_shows_that_a_provider_is_at_work() {
+    let events = &[
+        r#"{"type":"message_start","message":{"id":"msg_1","type":"message","role":"assistant","model":"m","content":[],"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":1,"output_tokens":1}}}"#,
+        r#"{"type":"ping"}"#,
+        r#"{"type":"ping"}"#,
+        r#"{"type":"ping"}"#,
+        r#"{"type":"ping"}"#,
+        r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#,
+        r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"late"}}"#,
+        r#"{"type":"content_block_stop","index":0}"#,
+        r#"{"type":"message_delta","delta":{"stop_reason":"end_turn","stop_sequence":null},"usage":{"output_tokens":2}}"#,
+        r#"{"type":"message_stop"}"#,
+    ];
+    let (gateway, _upstream) = anthropic(events, Duration::from_millis(150)).await;
+    let own = gateway.ask(message_stream()).await;
+    assert!(own.text().contains("message_stop"), "{}", own.text());
+    let foreign = gateway.ask(chat_stream("m")).await;
+    assert!(
+        foreign.text().ends_with("data: [DONE]\n\n"),
+        "{}",
+        foreign.text()
+    );
+}
+
+#[tokio::test]
+async fn a_stream_that_begins_with_the_providers_error_is_that_error() {
+    let events =
+        &[r#"{"type":"error","error":{"type":"rate_limit_error","message":"too many tokens"}}"#];
+    let (gateway, _upstream) = anthropic(events, Duration::ZERO).await;
+    let foreign = gateway.ask(chat_stream("m")).await;
+    let error = foreign.assert_error(429, "rate_limit_exceeded");
+    assert_eq!(error["message"], "too many tokens");
+    let own = gateway.ask(message_stream()).await;
+    assert_eq!(own.status, 429, "{}", own.text());
+    assert_eq!(own.json()["error"]["type"], "rate_limit_error");
+}
+
+#[tokio::test]
+async fn an_error_with_a_status_of_success_is_an_error() {
+    let answer = |_: &Received| {
+        let body =
+            r#"{"error":{"message":"upstream is busy","code":429,"metadata":{}},"user_id":"u"}"#;
+        whole(200, "application/json", body)
+    };
+    let upstream = Upstream::answering(answer).await;
+    let gateway = Gateway::start(&config(&upstream.as_provider("up"))).await;
+    let error = gateway.ask(chat("up/m")).await;
+    let error = error.assert_error(429, "rate_limit_exceeded");
+    assert_eq!(error["message"], "upstream is busy");
 }
