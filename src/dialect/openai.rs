@@ -3,6 +3,7 @@
 //! The same dialect in and out is the fast path: a request keeps every byte but its `model` and, in streams, its
 //! `stream_options`; an answer keeps all of them, and is only looked at for what it cost and how it ended.
 
+pub(super) mod models;
 mod stream;
 
 pub use stream::{Seen, Watch};
@@ -12,6 +13,9 @@ use serde_json::json;
 
 use super::scan::{self, Fault};
 use super::{Error, Kind, Usage};
+
+/// The longest `user`, in characters.
+pub(super) const USER_MAX: usize = 64;
 
 /// Checks a whole answer with a 2xx status: a JSON object, nothing less. Returns what it says it cost.
 ///

@@ -132,6 +132,11 @@ pub fn part<'a>(
     let display_name = name.map(wire::Text::from);
     let (uri, media_type) = match source {
         Source::Base64 { media_type, data } => {
+            // Common, accepted by OpenAI, and refused here.
+            let media_type = match media_type.eq_ignore_ascii_case("image/jpg") {
+                true => "image/jpeg",
+                false => media_type,
+            };
             return Some(blob(media_type, data.as_str().into(), display_name));
         }
         Source::Text(text) => {

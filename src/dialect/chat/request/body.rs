@@ -53,7 +53,7 @@ pub(super) struct WireRequest<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub logit_bias: Option<&'a Json>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub user: Option<&'a str>,
+    pub user: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<&'a Json>,
     #[serde(skip_serializing_if = "Option::is_none")]

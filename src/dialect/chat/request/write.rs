@@ -12,8 +12,10 @@ use crate::dialect::chat::carries_with;
 use crate::dialect::chat::wire::{CacheControl, Fields};
 use crate::dialect::common::{
     Carry, Dropped, Effort, Feature, Format, Function, Json, Outgoing, Reasoning, Request,
-    ThinkingBudget, Tool, ToolChoice,
+    ThinkingBudget, Tool, ToolChoice, fitted_id,
 };
+use crate::dialect::openai::USER_MAX;
+use crate::dialect::openai::models::Fitted;
 use crate::dialect::{Accent, Dialect, Error, Kind};
 
 /// Writes `request` for the server that `to` tells of.
@@ -36,9 +38,13 @@ pub fn write_request(
     };
     written.add_tools(request, &target);
     written.add_format(request, &target, dropped);
-    written.add_reasoning(request, &target, dropped);
-    written.add_limits(request, &target, dropped);
-    written.add_sampling(request, &target, dropped);
+    let fitted = Fitted::new(request, to.model, target.is_own, dropped);
+    written.add_reasoning(request, &target, fitted.effort, dropped);
+    written.add_limits(request, &target, fitted.takes_stop, dropped);
+    if fitted.takes_sampling {
+        written.add_sampling(request, &target, dropped);
+    }
+    written.seed = target.take(Feature::Seed, request.seed);
     written.add_account(request, &target, dropped);
     written.add_stream(request, &target, dropped);
     if target.is_own {
@@ -183,7 +189,13 @@ impl<'a> WireRequest<'a> {
         };
     }
 
-    fn add_reasoning(&mut self, request: &Request, target: &Target<'_>, dropped: &mut Dropped) {
+    fn add_reasoning(
+        &mut self,
+        request: &Request,
+        target: &Target<'_>,
+        fitted: Option<Effort>,
+        dropped: &mut Dropped,
+    ) {
         let Some(reasoning) = &request.reasoning else {
             return;
         };
@@ -193,7 +205,7 @@ impl<'a> WireRequest<'a> {
             EffortField::ReasoningEffort => {
                 let is_said = is_extra("reasoning_effort") || is_extra("reasoning");
                 if !(target.is_own && is_said) && target.takes(Feature::Reasoning) {
-                    self.reasoning_effort = reasoning.as_effort().map(Effort::name);
+                    self.reasoning_effort = fitted.map(Effort::name);
                 }
             }
             EffortField::Reasoning => {
@@ -221,13 +233,19 @@ impl<'a> WireRequest<'a> {
         }
     }
 
-    fn add_limits(&mut self, request: &'a Request, target: &Target<'_>, dropped: &mut Dropped) {
+    fn add_limits(
+        &mut self,
+        request: &'a Request,
+        target: &Target<'_>,
+        takes_stop: bool,
+        dropped: &mut Dropped,
+    ) {
         let max_tokens = target.take(Feature::MaxTokens, request.max_tokens);
         match target.accent.max_tokens {
             MaxTokens::Completion => self.max_completion_tokens = max_tokens,
             MaxTokens::Plain => self.max_tokens = max_tokens,
         }
-        if target.takes(Feature::Stop) {
+        if takes_stop && target.takes(Feature::Stop) {
             self.stop = &request.stop;
         }
         if self.stop.len() > STOP_MAX && !target.is_own && !target.has(Feature::Stop) {
@@ -241,7 +259,6 @@ impl<'a> WireRequest<'a> {
         self.temperature = target.take(Feature::Temperature, request.temperature);
         self.top_p = target.take(Feature::TopP, request.top_p);
         self.top_k = target.take(Feature::TopK, request.top_k);
-        self.seed = target.take(Feature::Seed, request.seed);
         self.presence_penalty = target.take(Feature::PresencePenalty, request.presence_penalty);
         self.frequency_penalty = target.take(Feature::FrequencyPenalty, request.frequency_penalty);
         self.logit_bias = target.take(Feature::LogitBias, request.logit_bias.as_ref());
@@ -256,7 +273,11 @@ impl<'a> WireRequest<'a> {
     }
 
     fn add_account(&mut self, request: &'a Request, target: &Target<'_>, dropped: &mut Dropped) {
-        self.user = target.take(Feature::User, request.user.as_deref());
+        let user = target.take(Feature::User, request.user.as_deref());
+        self.user = user.map(|user| match target.is_own {
+            true => Cow::Borrowed(user),
+            false => fitted_id(user, USER_MAX),
+        });
         self.store = target.take(Feature::Store, request.store);
         self.verbosity = target.take(Feature::Verbosity, request.verbosity.as_deref());
         self.metadata = target.take(Feature::Metadata, request.metadata.as_ref());

@@ -654,3 +654,16 @@ fn a_longer_conversation_begins_with_the_same_bytes() {
     let long = text(&request);
     assert!(long.starts_with(short.trim_end_matches(']')));
 }
+
+#[test]
+fn a_foreign_user_is_no_longer_than_openai_takes() {
+    let mut request = asked(vec![Content::Refusal("hello".to_owned())]);
+    for (user, is_kept) in [("short".to_owned(), true), ("u".repeat(200), false)] {
+        request.user = Some(user.clone());
+        let (body, dropped) = sent(&request, &Accent::OPENAI);
+        let sent = body["user"].as_str().unwrap();
+        assert!(sent.len() <= 64);
+        assert_eq!(sent == user, is_kept);
+        assert_eq!(dropped, "");
+    }
+}

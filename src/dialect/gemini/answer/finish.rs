@@ -28,7 +28,7 @@ pub fn read(reason: &str, has_calls: bool) -> Finish {
 pub fn write(finish: Option<&Finish>) -> &str {
     match finish {
         None | Some(Finish::Stop | Finish::StopSequence(_) | Finish::ToolCalls) => "STOP",
-        Some(Finish::Length) => "MAX_TOKENS",
+        Some(Finish::Length) => CUT,
         Some(Finish::ContentFilter | Finish::Refusal) => "SAFETY",
         Some(Finish::MalformedCall) => MALFORMED_CALL,
         Some(Finish::Pause) => "OTHER",
@@ -41,6 +41,9 @@ pub fn write(finish: Option<&Finish>) -> &str {
         }
     }
 }
+
+/// The word for an answer that was cut by the token limit.
+pub const CUT: &str = "MAX_TOKENS";
 
 /// The word for a call that is no JSON object.
 pub const MALFORMED_CALL: &str = "MALFORMED_FUNCTION_CALL";

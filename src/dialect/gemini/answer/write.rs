@@ -143,16 +143,16 @@ impl<'a> Spoken<'a> {
             true => self.sources.json().map(Raw::Made),
             false => None,
         };
-        let message = self
-            .malformed
-            .map(|name| Text::from(finish::malformed(name)));
+        // What was cut by the limit is no fault of the model's.
+        let malformed = self.malformed.filter(|_| finish != finish::CUT);
+        let message = malformed.map(|name| Text::from(finish::malformed(name)));
         wire::Candidate {
             content: Some(wire::Content {
                 role: Some("model".into()),
                 parts: Some(Many(self.parts)),
                 rest: Vec::new(),
             }),
-            finish_reason: Some(match self.malformed {
+            finish_reason: Some(match malformed {
                 Some(_) => finish::MALFORMED_CALL.into(),
                 None => finish.into(),
             }),

@@ -321,7 +321,9 @@ impl Choice {
             true => self.sources.json().map(Raw::Made),
             false => None,
         };
-        let message = self.malformed.as_ref();
+        // What was cut by the limit is no fault of the model's.
+        let is_cut = self.finish == Some(Finish::Length);
+        let message = self.malformed.as_ref().filter(|_| !is_cut);
         wire::Candidate {
             // SDKs look for a content in every candidate.
             content: Some(wire::Content {

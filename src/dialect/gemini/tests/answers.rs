@@ -135,7 +135,7 @@ fn a_foreign_answer_comes_back_as_it_was() {
 
 #[test]
 fn a_call_that_is_no_object_is_malformed() {
-    let answer = Answer {
+    let ended_by = |finish| Answer {
         choices: vec![Choice {
             parts: vec![Part::from(Content::ToolCall {
                 id: "1".into(),
@@ -143,12 +143,14 @@ fn a_call_that_is_no_object_is_malformed() {
                 arguments: r#"{"a": "#.into(),
                 signature: None,
             })],
-            finish: Some(Finish::Length),
+            finish: Some(finish),
             logprobs: Vec::new(),
         }],
         ..Answer::default()
     };
-    let json = shown(&answer);
+    let cut = shown(&ended_by(Finish::Length));
+    assert_eq!(cut["candidates"][0]["finishReason"], "MAX_TOKENS");
+    let json = shown(&ended_by(Finish::ToolCalls));
     assert_eq!(
         json["candidates"][0]["finishReason"],
         "MALFORMED_FUNCTION_CALL"

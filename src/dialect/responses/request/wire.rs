@@ -229,9 +229,8 @@ pub struct ReasoningOut<'a> {
 
 impl<'a> ReasoningOut<'a> {
     /// What the request says; None if nothing.
-    pub fn new(request: &Request, extra: Extra<'a>) -> Option<Self> {
-        let reasoning = request.reasoning.as_ref();
-        let effort = reasoning.and_then(Reasoning::as_effort).map(Effort::name);
+    pub fn new(request: &Request, effort: Option<Effort>, extra: Extra<'a>) -> Option<Self> {
+        let effort = effort.map(Effort::name);
         let is_shown = request.shows_thoughts() == Some(true);
         // The caller's own word on the kind of summary is more than ours.
         let has_word = extra.has("summary") || extra.has("generate_summary");

@@ -9,7 +9,11 @@ use super::items::Entry;
 use super::wire::{Extra, ReasoningOut, TextOut, ToolChoiceOut, ToolOut};
 use super::{INCLUDE_LOGPROBS, INCLUDE_SEALS, instructions};
 use crate::dialect::accent::Thoughts;
-use crate::dialect::common::{Dropped, Feature, Format, Json, Outgoing, Request, ToolChoice};
+use crate::dialect::common::{
+    Dropped, Feature, Format, Json, Outgoing, Request, ToolChoice, fitted_id,
+};
+use crate::dialect::openai::USER_MAX;
+use crate::dialect::openai::models::{Fitted, Model};
 use crate::dialect::{Dialect, Error, Kind};
 
 /// Writes a provider's request.
@@ -40,6 +44,8 @@ pub fn write_request(
         dropped.note(Feature::CacheControl);
     }
     let choice = tool_choice(request, &tools, dropped);
+    let fitted = Fitted::new(request, to.model, is_own, dropped);
+    let sampled = fitted.takes_sampling;
     let body = Body {
         model: to.model,
         instructions,
@@ -48,13 +54,23 @@ pub fn write_request(
         tools,
         text: TextOut::new(request, Extra::new(request, Some("text"))),
         input,
-        include: include(request, to),
-        reasoning: ReasoningOut::new(request, Extra::new(request, Some("reasoning"))),
-        max_output_tokens: request.max_tokens,
-        temperature: request.temperature,
-        top_p: request.top_p,
-        top_logprobs: request.logprobs.filter(|top| *top > 0),
-        user: request.user.as_deref(),
+        include: include(request, to, sampled),
+        reasoning: ReasoningOut::new(
+            request,
+            fitted.effort,
+            Extra::new(request, Some("reasoning")),
+        ),
+        max_output_tokens: request.max_tokens.map(|limit| match is_own {
+            true => limit,
+            false => limit.max(OUTPUT_MIN),
+        }),
+        temperature: request.temperature.filter(|_| sampled),
+        top_p: request.top_p.filter(|_| sampled),
+        top_logprobs: request.logprobs.filter(|top| *top > 0 && sampled),
+        user: request.user.as_deref().map(|user| match is_own {
+            true => Cow::Borrowed(user),
+            false => fitted_id(user, USER_MAX),
+        }),
         metadata: request.metadata.as_ref(),
         service_tier: service_tier(request, dropped),
         store: match is_own {
@@ -96,7 +112,7 @@ struct Body<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     top_logprobs: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    user: Option<&'a str>,
+    user: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     metadata: Option<&'a Json>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -128,7 +144,7 @@ fn tool_choice<'a>(
     None
 }
 
-fn include(request: &Request, to: &Outgoing<'_>) -> Vec<Cow<'static, str>> {
+fn include(request: &Request, to: &Outgoing<'_>, sampled: bool) -> Vec<Cow<'static, str>> {
     let mut entries: Vec<Cow<'static, str>> = Vec::new();
     if request.source == Dialect::Responses {
         let mut extra = request.extra.iter();
@@ -138,18 +154,19 @@ fn include(request: &Request, to: &Outgoing<'_>) -> Vec<Cow<'static, str>> {
     } else if to.accent.thoughts == Thoughts::Nowhere && can_reason(to.model) {
         entries.push(Cow::Borrowed(INCLUDE_SEALS));
     }
-    if request.logprobs.is_some() {
+    if request.logprobs.is_some() && sampled {
         entries.push(Cow::Borrowed(INCLUDE_LOGPROBS));
     }
     entries
 }
 
-/// Whether a model may think. OpenAI refuses a request that asks for seals of a model which does not; those are all
-/// old, and named here.
+/// Whether a model may think. OpenAI refuses a request that asks for seals of a model which does not.
 fn can_reason(model: &str) -> bool {
-    const CANNOT: [&str; 5] = ["gpt-3", "gpt-4", "gpt-35", "chatgpt", "gpt-5-chat"];
-    !CANNOT.iter().any(|name| model.contains(name))
+    Model::of(model).is_none_or(|model| model.reasons())
 }
+
+/// The least `max_output_tokens` that OpenAI takes.
+const OUTPUT_MIN: u64 = 16;
 
 /// The tiers of OpenAI.
 const SERVICE_TIERS: [&str; 5] = ["auto", "default", "flex", "scale", "priority"];
