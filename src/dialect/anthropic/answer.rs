@@ -51,7 +51,8 @@ pub fn read_answer(body: &[u8], context: &Context) -> Result<Answer, Malformed> 
         answer.choices.push(Default::default());
     }
     let reason = message.stop_reason.as_deref();
-    answer.choices[0].finish = reason.map(|reason| finish::read(reason, message.stop_sequence));
+    let finish = reason.map(|reason| finish::read(reason, message.stop_sequence));
+    answer.choices[0].finish = finish.map(|finish| finish.with_calls(blocks.has_calls()));
     answer.usage = message.usage.as_ref().map(WireUsage::read);
     answer.service_tier = message
         .usage

@@ -122,16 +122,25 @@ pub(super) enum ResultContent<'a> {
 pub(super) enum Input<'a> {
     Json(&'a RawValue),
     Empty {},
+    /// What there is of arguments that are no object.
+    Text {
+        arguments: &'a str,
+    },
 }
 
 impl<'a> Input<'a> {
     /// None if the text is no JSON object.
     pub fn of(arguments: &'a str) -> Option<Self> {
-        if arguments.trim_ascii().is_empty() {
+        if matches!(arguments.trim_ascii(), "" | "null") {
             return Some(Self::Empty {});
         }
         let json: &RawValue = serde_json::from_str(arguments).ok()?;
         json.get().starts_with('{').then_some(Self::Json(json))
+    }
+
+    /// For a conversation that goes on, whatever a model wrote in it.
+    pub fn of_any(arguments: &'a str) -> Self {
+        Self::of(arguments).unwrap_or(Self::Text { arguments })
     }
 }
 
@@ -159,7 +168,14 @@ impl<'a> Media<'a> {
     /// None if Anthropic cannot reach it.
     pub fn image(source: &'a Source) -> Option<Self> {
         match source {
-            Source::Base64 { media_type, data } => Some(Self::Base64 { media_type, data }),
+            Source::Base64 { media_type, data } => Some(Self::Base64 {
+                // Common, accepted by OpenAI, and refused here.
+                media_type: match media_type.eq_ignore_ascii_case("image/jpg") {
+                    true => "image/jpeg",
+                    false => media_type,
+                },
+                data,
+            }),
             Source::Url { url, .. } => {
                 let is_web = url.starts_with("https:") || url.starts_with("http:");
                 is_web.then_some(Self::Url { url })

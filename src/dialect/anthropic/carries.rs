@@ -26,8 +26,9 @@ pub const fn carries(feature: Feature) -> Carry {
         F::UploadedFile => Carry::Partly("images and documents uploaded to Anthropic"),
         F::ToolStrict => Carry::Partly("Claude 4.5 and later, and Opus 4.1"),
         F::JsonSchema => Carry::Partly(
-            "Claude 4.5 and later, and Opus 4.1; without the schema's name and description",
+            "Claude 4.5 and later, and Opus 4.1, without the schema's name, description and bounds; others in words alone",
         ),
+        F::JsonObject => Carry::Partly("in words alone"),
         F::ToolChoiceRequired | F::ToolChoiceNamed => {
             Carry::Partly("models that can be forced to call tools")
         }
@@ -48,7 +49,6 @@ pub const fn carries(feature: Feature) -> Carry {
         | F::ImageDetail
         | F::Audio
         | F::Video
-        | F::JsonObject
         | F::Seed
         | F::N
         | F::Logprobs

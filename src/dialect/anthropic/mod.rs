@@ -16,6 +16,7 @@ mod list;
 pub(in crate::dialect) mod models;
 mod read;
 mod request;
+pub(in crate::dialect) mod schema;
 mod stream;
 mod usage;
 mod wire;

@@ -86,6 +86,11 @@ pub(super) struct EventDelta {
 }
 
 impl Blocks {
+    /// Whether a tool has been called.
+    pub const fn has_calls(&self) -> bool {
+        self.calls > 0
+    }
+
     pub fn new(context: &Context) -> Self {
         Self {
             answer_id: context.id.clone(),

@@ -59,7 +59,8 @@ pub fn read_answer(body: &[u8], _context: &Context) -> Result<Answer, Malformed>
     let sequence = whole.additional_model_response_fields;
     let sequence = sequence.and_then(finish::sequence);
     let reason = whole.stop_reason.as_deref();
-    answer.choices[0].finish = reason.map(|reason| finish::read(reason, sequence));
+    let finish = reason.map(|reason| finish::read(reason, sequence));
+    answer.choices[0].finish = finish.map(|finish| finish.with_calls(blocks.has_calls()));
     answer.usage = whole.usage.as_ref().map(WireUsage::read);
     answer.service_tier = whole.service_tier.map(|tier| tier.r#type);
     Ok(answer)

@@ -127,16 +127,25 @@ pub(super) struct ToolUse<'a> {
 pub(super) enum Input<'a> {
     Json(&'a RawValue),
     Empty {},
+    /// What there is of arguments that are no object.
+    Text {
+        arguments: &'a str,
+    },
 }
 
 impl<'a> Input<'a> {
     /// None if the text is no JSON object.
     pub fn of(arguments: &'a str) -> Option<Self> {
-        if arguments.trim_ascii().is_empty() {
+        if matches!(arguments.trim_ascii(), "" | "null") {
             return Some(Self::Empty {});
         }
         let json: &RawValue = serde_json::from_str(arguments).ok()?;
         json.get().starts_with('{').then_some(Self::Json(json))
+    }
+
+    /// For a conversation that goes on, whatever a model wrote in it.
+    pub fn of_any(arguments: &'a str) -> Self {
+        Self::of(arguments).unwrap_or(Self::Text { arguments })
     }
 }
 

@@ -51,6 +51,11 @@ enum Open {
 }
 
 impl Blocks {
+    /// Whether a tool has been called.
+    pub const fn has_calls(&self) -> bool {
+        self.calls > 0
+    }
+
     pub fn start(&mut self, index: u64, start: Start, out: &mut Vec<Delta>) {
         let open = match (start.tool_use, start.tool_result, start.image) {
             (Some(start), _, _) if is_of_server(start.r#type.as_deref()) => Open::ServerCall {

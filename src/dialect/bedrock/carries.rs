@@ -6,7 +6,8 @@ use crate::dialect::common::{Carry, Feature};
 pub const fn carries(feature: Feature) -> Carry {
     use Feature as F;
     match feature {
-        F::Tools | F::MaxTokens => Carry::Whole,
+        F::Tools => Carry::Whole,
+        F::MaxTokens => Carry::Partly("no more than a Claude can write"),
         F::System | F::Developer => {
             Carry::As("`system`; later ones a user's text in their place, between `<system>` tags")
         }
@@ -24,7 +25,11 @@ pub const fn carries(feature: Feature) -> Carry {
         F::Audio | F::Video => {
             Carry::Partly("in the formats that Converse names; none in the model's own turns")
         }
-        F::ToolStrict | F::JsonSchema => Carry::Partly("models with structured outputs"),
+        F::ToolStrict => Carry::Partly("models with structured outputs"),
+        F::JsonSchema => Carry::Partly(
+            "models with structured outputs, a Claude without its bounds; others in words alone",
+        ),
+        F::JsonObject => Carry::Partly("in words alone"),
         F::ToolChoiceRequired | F::ToolChoiceNamed => {
             Carry::Partly("models that can be forced to call tools")
         }
@@ -49,7 +54,6 @@ pub const fn carries(feature: Feature) -> Carry {
         F::SpeakerName
         | F::ImageDetail
         | F::UploadedFile
-        | F::JsonObject
         | F::Seed
         | F::N
         | F::Logprobs

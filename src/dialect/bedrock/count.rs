@@ -35,7 +35,7 @@ pub fn read_count_request(body: &[u8], model: &str) -> Result<Request, Error> {
 /// Writes the body that asks for the count. Inference profiles cannot be asked: see [`counted_model`].
 ///
 /// # Errors
-/// [`Kind::InvalidRequest`]: a call's arguments are no JSON object.
+/// None that is known of; every request can be written.
 pub fn write_count_request(
     request: &Request,
     to: &Outgoing<'_>,
@@ -50,7 +50,7 @@ pub fn write_count_request(
     enum Input {
         Converse(Json),
     }
-    let input = Input::Converse(write_prompt(request, to, dropped)?);
+    let input = Input::Converse(write_prompt(request, to, dropped));
     Ok(to_bytes(&Body { input }))
 }
 

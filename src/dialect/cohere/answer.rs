@@ -32,6 +32,9 @@ pub fn read_answer(body: &[u8], context: &Context) -> Result<Answer, Malformed> 
         model: String::new(),
         created: None,
     });
+    let has_calls = deltas
+        .iter()
+        .any(|delta| matches!(delta, Delta::ToolCall { .. }));
     deltas.into_iter().for_each(|delta| collector.push(delta));
     let tokens: Vec<_> = body
         .logprobs
@@ -41,7 +44,7 @@ pub fn read_answer(body: &[u8], context: &Context) -> Result<Answer, Malformed> 
         .collect();
     collector.push(Delta::Logprobs { choice: 0, tokens });
     if let Some(reason) = body.finish_reason {
-        let finish = wire::finish(&reason);
+        let finish = wire::finish(&reason).with_calls(has_calls);
         collector.push(Delta::Finish { choice: 0, finish });
     }
     if let Some(usage) = body.usage.as_ref().and_then(WireUsage::read) {

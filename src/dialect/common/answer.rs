@@ -55,6 +55,17 @@ pub enum Finish {
     Other(String),
 }
 
+impl Finish {
+    /// The same of an answer that does, or does not, call tools: some providers end one that does like any other.
+    #[must_use]
+    pub fn with_calls(self, has_calls: bool) -> Self {
+        match self {
+            Self::Stop if has_calls => Self::ToolCalls,
+            finish => finish,
+        }
+    }
+}
+
 /// Tokens that an answer was billed for, as the provider reported them. Zero where it says nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {

@@ -25,6 +25,11 @@ pub fn prefixed_id(prefix: &str, id: &str) -> String {
     }
 }
 
+/// An id that stands for `text` and does not say it, always the same.
+pub fn hashed_id(prefix: &str, text: &str) -> String {
+    format!("{prefix}{:016x}", hash(text.as_bytes()))
+}
+
 /// FNV-1a: the same on every machine and in every version, which the standard library's hashes do not promise.
 fn hash(bytes: &[u8]) -> u64 {
     let mut hasher = Fnv(0xcbf2_9ce4_8422_2325);

@@ -18,7 +18,7 @@ pub use answer::{Answer, Choice, Citation, Finish, TokenLogprob, Usage};
 pub use collect::Collector;
 pub use delta::{Context, Delta};
 pub use feature::{Carry, Dropped, Feature};
-pub use ids::{derived_call_id, fitted_id, prefixed_id};
+pub use ids::{derived_call_id, fitted_id, hashed_id, prefixed_id};
 pub use json::Json;
 pub use outgoing::Outgoing;
 pub use request::{

@@ -417,6 +417,20 @@ pub enum Format {
     },
 }
 
+impl Format {
+    /// The words for a model that nobody holds to the form; None where there is none.
+    pub fn in_words(&self) -> Option<String> {
+        match self {
+            Self::Text => None,
+            Self::Json => Some("Answer with nothing but a JSON object.".to_owned()),
+            Self::Schema { schema, .. } => {
+                let lead = "Answer with nothing but JSON that fits this JSON Schema:\n";
+                Some([lead, schema.as_str()].concat())
+            }
+        }
+    }
+}
+
 /// How much the model shall think.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Reasoning {

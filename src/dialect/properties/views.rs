@@ -272,12 +272,13 @@ pub fn conversation(request: &Request) -> Vec<(Role, Vec<String>)> {
         said.sort_by_key(|content| !matches!(content, Content::ToolResult { .. }));
         let is_text = |content: &Content| matches!(content, Content::Text { .. });
         let same = |one: &&Content, next: &&Content| is_text(one) && is_text(next);
-        (
-            role,
-            said.chunk_by(same)
-                .map(|said| said_view(said, &mut ids))
-                .collect(),
-        )
+        let views = said.chunk_by(same).map(|said| said_view(said, &mut ids));
+        let mut views: Vec<_> = views.collect();
+        // Space at the end of what the model said is nothing that all may keep.
+        if let (Role::Assistant, Some(last)) = (role, views.last_mut()) {
+            last.truncate(last.trim_end().len());
+        }
+        (role, views)
     });
     runs.collect()
 }

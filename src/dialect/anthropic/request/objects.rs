@@ -150,13 +150,13 @@ pub(super) struct OutputConfig<'a> {
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum FormatObject<'a> {
-    JsonSchema { schema: &'a Json },
+    JsonSchema { schema: Cow<'a, Json> },
 }
 
 #[derive(Debug, Serialize)]
 pub(super) struct Metadata<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub user_id: Option<&'a str>,
+    pub user_id: Option<Cow<'a, str>>,
     #[serde(flatten)]
     pub rest: Fields<'a>,
 }

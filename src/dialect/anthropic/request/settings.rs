@@ -3,12 +3,15 @@
 //! A caller who speaks this dialect is taken at their word. Another's settings are fitted: what the model would refuse
 //! is left out and noted, so that the request succeeds.
 
+use std::borrow::Cow;
+
 use super::objects::{
     FormatObject, OutputConfig, ThinkingKind, ThinkingObject, ToolChoiceKind, ToolChoiceObject,
     kept,
 };
 use crate::dialect::anthropic::OWN;
 use crate::dialect::anthropic::models::{EffortMax, Model, Off, Sampling, Thinking};
+use crate::dialect::anthropic::schema::enforceable;
 use crate::dialect::common::{
     Content, Dropped, Effort, Feature, Format, Reasoning, Request, Role, ThinkingBudget, Tool,
     ToolChoice,
@@ -211,6 +214,14 @@ impl<'a> Fitting<'a, '_> {
             Some(budget) => budget == ThinkingBudget::Off,
             None => reasoning.effort == Some(Effort::None),
         };
+        // Who thinks cannot be forced to call a tool.
+        if is_forced && self.model.off != Off::Never {
+            self.note_if(
+                !is_off && reasoning.as_budget().is_some(),
+                Feature::Reasoning,
+            );
+            return self.off();
+        }
         if is_off {
             return self.off();
         }
@@ -226,7 +237,7 @@ impl<'a> Fitting<'a, '_> {
                 return (None, None);
             }
             Thinking::Budget => false,
-            Thinking::Both => !is_exact || is_forced || self.goes_on_from_unsealed_call(),
+            Thinking::Both => !is_exact || self.goes_on_from_unsealed_call(),
             Thinking::Adaptive => true,
         };
         if is_adaptive {
@@ -236,8 +247,8 @@ impl<'a> Fitting<'a, '_> {
             let effort = effort.map(|effort| self.effort_word(effort));
             return (Some(ThinkingKind::Adaptive), effort);
         }
-        // Anthropic refuses a budget beside a forced call, and in the middle of calls that began without a thought.
-        if is_forced || max_tokens <= BUDGET_MIN || self.goes_on_from_unsealed_call() {
+        // Anthropic refuses a budget in the middle of calls that began without a thought.
+        if max_tokens <= BUDGET_MIN || self.goes_on_from_unsealed_call() {
             self.dropped.note(Feature::Reasoning);
             return (None, None);
         }
@@ -360,15 +371,23 @@ impl<'a> Fitting<'a, '_> {
 
     fn format(&mut self) -> Option<FormatObject<'a>> {
         match &self.request.format {
-            Format::Text | Format::Json => None,
+            Format::Text => None,
+            // It is asked for in words.
+            Format::Json => {
+                self.dropped.note(Feature::JsonObject);
+                None
+            }
             Format::Schema {
                 schema,
                 description,
                 ..
             } if self.model.has_schemas || self.is_own => {
-                if description.is_some() {
-                    self.dropped.note(Feature::JsonSchema);
-                }
+                let schema = Cow::Borrowed(schema);
+                let (schema, is_loss) = match self.is_own {
+                    true => (schema, false),
+                    false => enforceable(schema),
+                };
+                self.note_if(is_loss || description.is_some(), Feature::JsonSchema);
                 Some(FormatObject::JsonSchema { schema })
             }
             Format::Schema { .. } => {

@@ -5,7 +5,6 @@ use std::borrow::Cow;
 use super::content::MESSAGE_FIELD;
 use super::objects::Message;
 use super::write::Marks;
-use crate::dialect::Error;
 use crate::dialect::anthropic::block::{Block, Enabled, Input, Item, Media, ResultContent};
 use crate::dialect::anthropic::models::Model;
 use crate::dialect::anthropic::wire::Fields;
@@ -71,7 +70,7 @@ impl<'a, 'w> Turns<'a, 'w> {
     /// Instructions at the head are the system's. Later ones stay in their place, for whatever is moved to the head
     /// costs the cache of all that follows; and there they are the user's, but for callers who speak this dialect,
     /// because a message of the system's may not stand before one of the user's.
-    pub fn write(mut self) -> Result<(Vec<Item<'a>>, Vec<Message<'a>>), Error> {
+    pub fn write(mut self) -> (Vec<Item<'a>>, Vec<Message<'a>>) {
         let is_system = |turn: &&Turn| matches!(turn.role, Role::System | Role::Developer);
         let turns = &self.request.turns;
         let mut head = turns.iter().take_while(is_system).count();
@@ -82,26 +81,43 @@ impl<'a, 'w> Turns<'a, 'w> {
         let (head, rest) = turns.split_at(head);
         let mut system = Vec::new();
         for part in head.iter().flat_map(|turn| &turn.parts) {
-            system.extend(self.item(part, Voice::System)?);
+            system.extend(self.item(part, Voice::System));
         }
         for turn in rest {
-            self.add(turn)?;
+            self.add(turn);
         }
         if !self.is_own {
             for message in &mut self.messages {
                 // Results come first; the sort is stable.
                 message.content.sort_by_key(|item| !item.is_result());
             }
+            self.trim_ends();
             let first = self.messages.first();
             if first.is_some_and(|message| message.role != Voice::User.role()) {
                 let opening = Block::text(OPENING).into();
                 self.messages.insert(0, message(Voice::User, vec![opening]));
             }
         }
-        Ok((system, self.messages))
+        (system, self.messages)
     }
 
-    fn add(&mut self, turn: &'a Turn) -> Result<(), Error> {
+    /// Anthropic refuses an answer to go on from that ends in white space. Others are trimmed, too, so that they are the
+    /// same when the conversation goes on.
+    fn trim_ends(&mut self) {
+        let said = self.messages.iter_mut();
+        for message in said.filter(|message| message.role == Voice::Assistant.role()) {
+            if let Some(Item::Block {
+                block: Block::Text { text, .. },
+                ..
+            }) = message.content.last_mut()
+                && text.ends_with(char::is_whitespace)
+            {
+                *text = Cow::Owned(text.trim_end().to_owned());
+            }
+        }
+    }
+
+    fn add(&mut self, turn: &'a Turn) {
         let voice = match turn.role {
             Role::User => Voice::User,
             Role::Assistant => Voice::Assistant,
@@ -115,11 +131,11 @@ impl<'a, 'w> Turns<'a, 'w> {
         for part in &turn.parts {
             match own_field(part) {
                 Some(field) => fields.0.push(field),
-                None => items.extend(self.item(part, voice)?),
+                None => items.extend(self.item(part, voice)),
             }
         }
         if items.is_empty() {
-            return Ok(());
+            return;
         }
         match self.messages.last_mut() {
             Some(last) if last.role == voice.role() && !self.is_own => last.content.extend(items),
@@ -128,15 +144,14 @@ impl<'a, 'w> Turns<'a, 'w> {
                 ..message(voice, items)
             }),
         }
-        Ok(())
     }
 
     /// None if it cannot be sent, which is noted.
-    fn item(&mut self, part: &'a Part, voice: Voice) -> Result<Option<Item<'a>>, Error> {
+    fn item(&mut self, part: &'a Part, voice: Voice) -> Option<Item<'a>> {
         let mark = self.marks.next(part.cache, self.dropped);
         let block = match &part.content {
             Content::Opaque { dialect, json, .. } => {
-                return Ok((*dialect == OWN).then_some(Item::Raw(json)));
+                return (*dialect == OWN).then_some(Item::Raw(json));
             }
             Content::Text { .. } | Content::Refusal(_) => self.text(&part.content, voice),
             Content::Thinking(thinking) => self.thinking(thinking, voice),
@@ -162,7 +177,7 @@ impl<'a, 'w> Turns<'a, 'w> {
                 Some(Block::ToolUse {
                     id: fitted_id(id, CALL_ID_MAX),
                     name,
-                    input: input(id, arguments)?,
+                    input: Input::of_any(arguments),
                 })
             }
             Content::ToolResult {
@@ -172,7 +187,7 @@ impl<'a, 'w> Turns<'a, 'w> {
                 ..
             } => Some(Block::ToolResult {
                 tool_use_id: fitted_id(id, CALL_ID_MAX),
-                content: self.result(parts)?,
+                content: self.result(parts),
                 is_error: *is_error,
             }),
         };
@@ -183,10 +198,10 @@ impl<'a, 'w> Turns<'a, 'w> {
         if mark.is_some() && !is_markable {
             self.dropped.note(Feature::CacheControl);
         }
-        Ok(block.map(|block| Item::Block {
+        block.map(|block| Item::Block {
             block,
             cache_control: mark.filter(|_| is_markable),
-        }))
+        })
     }
 
     fn text(&mut self, content: &'a Content, voice: Voice) -> Option<Block<'a>> {
@@ -270,7 +285,7 @@ impl<'a, 'w> Turns<'a, 'w> {
         })
     }
 
-    fn result(&mut self, parts: &'a [Part]) -> Result<Option<ResultContent<'a>>, Error> {
+    fn result(&mut self, parts: &'a [Part]) -> Option<ResultContent<'a>> {
         if let [
             Part {
                 content: Content::Text { text, .. },
@@ -279,13 +294,13 @@ impl<'a, 'w> Turns<'a, 'w> {
         ] = parts
         {
             let is_said = self.is_own || !text.is_empty();
-            return Ok(is_said.then_some(ResultContent::Text(text)));
+            return is_said.then_some(ResultContent::Text(text));
         }
         let mut items = Vec::with_capacity(parts.len());
         for part in parts {
-            items.extend(self.item(part, Voice::User)?);
+            items.extend(self.item(part, Voice::User));
         }
-        Ok((!items.is_empty()).then_some(ResultContent::Items(items)))
+        (!items.is_empty()).then_some(ResultContent::Items(items))
     }
 }
 
@@ -308,12 +323,4 @@ fn own_field(part: &Part) -> Option<(&str, &Json)> {
     };
     let name = kind.strip_prefix(MESSAGE_FIELD).filter(|_| *dialect == OWN);
     Some((name?, json))
-}
-
-fn input<'a>(id: &str, arguments: &'a str) -> Result<Input<'a>, Error> {
-    Input::of(arguments).ok_or_else(|| {
-        let id: String = id.chars().take(CALL_ID_MAX).collect();
-        let message = format!("the arguments of the tool call `{id}` are not a JSON object");
-        Error::invalid("arguments", message)
-    })
 }

@@ -11,8 +11,11 @@ use super::turns::Turns;
 use crate::dialect::anthropic::OWN;
 use crate::dialect::anthropic::block::{Block, Item};
 use crate::dialect::anthropic::models::Model;
+use crate::dialect::anthropic::schema::enforceable;
 use crate::dialect::anthropic::wire::CacheControl;
-use crate::dialect::common::{Cache, Dropped, Feature, Function, Json, Outgoing, Request, Tool};
+use crate::dialect::common::{
+    Cache, Dropped, Feature, Format, Function, Json, Outgoing, Request, Tool, hashed_id,
+};
 use crate::dialect::{Error, scan};
 
 /// The version that a body at Vertex names, in place of the header that Anthropic's own API takes.
@@ -21,14 +24,14 @@ const VERTEX_VERSION: &str = "vertex-2023-10-16";
 /// Writes the body for a provider.
 ///
 /// # Errors
-/// [`crate::dialect::Kind::InvalidRequest`]: a call's arguments are no JSON object.
+/// None that is known of; every request can be written.
 pub fn write_request(
     request: &Request,
     to: &Outgoing<'_>,
     dropped: &mut Dropped,
 ) -> Result<Vec<u8>, Error> {
     let model = Model::named(to.model);
-    let mut body = prompt(request, &model, to, dropped)?;
+    let mut body = prompt(request, &model, to, dropped);
     let settings = Settings::fit(request, &model, dropped);
     if to.is_vertex {
         body.model = None;
@@ -44,7 +47,10 @@ pub fn write_request(
     body.output_config = settings.output_config;
     body.service_tier = settings.service_tier;
     let metadata = Metadata {
-        user_id: request.user.as_deref(),
+        user_id: request.user.as_deref().map(|user| match request.source {
+            OWN => Cow::Borrowed(user),
+            _ => anonymous(user),
+        }),
         rest: kept(request, "metadata."),
     };
     let has_metadata = metadata.user_id.is_some() || !metadata.rest.0.is_empty();
@@ -52,10 +58,24 @@ pub fn write_request(
     Ok(written(&body))
 }
 
+/// The longest `metadata.user_id`.
+const USER_MAX: usize = 256;
+
+/// A user as Anthropic takes one: it refuses what looks like an address or a telephone number.
+fn anonymous(user: &str) -> Cow<'_, str> {
+    let is_of_number = |byte: u8| byte.is_ascii_digit() || b"+-() ".contains(&byte);
+    let digits = user.bytes().filter(u8::is_ascii_digit).count();
+    let is_number = digits >= 7 && user.bytes().all(is_of_number);
+    match user.contains('@') || user.len() > USER_MAX || is_number {
+        true => Cow::Owned(hashed_id("user_", user)),
+        false => Cow::Borrowed(user),
+    }
+}
+
 /// Writes the body that asks how many tokens the prompt is. At Vertex, too, it names the model.
 ///
 /// # Errors
-/// [`crate::dialect::Kind::InvalidRequest`]: a call's arguments are no JSON object.
+/// None that is known of; every request can be written.
 pub fn write_count_request(
     request: &Request,
     to: &Outgoing<'_>,
@@ -63,7 +83,7 @@ pub fn write_count_request(
 ) -> Result<Vec<u8>, Error> {
     const COUNTED: [&str; 3] = ["cache_control", "context_management", "mcp_servers"];
     let model = Model::named(to.model);
-    let mut body = prompt(request, &model, to, dropped)?;
+    let mut body = prompt(request, &model, to, dropped);
     body.rest.0.retain(|(name, _)| COUNTED.contains(name));
     let settings = Settings::fit(request, &model, dropped);
     body.tool_choice = settings.tool_choice;
@@ -83,10 +103,15 @@ fn prompt<'a>(
     model: &Model,
     to: &Outgoing<'a>,
     dropped: &mut Dropped,
-) -> Result<Body<'a>, Error> {
+) -> Body<'a> {
     let mut marks = Marks::of(request);
     let tools = tools(request, model, &mut marks, dropped);
-    let (system, messages) = Turns::new(request, model, &mut marks, dropped).write()?;
+    let (mut system, messages) = Turns::new(request, model, &mut marks, dropped).write();
+    let is_held_to = matches!(request.format, Format::Schema { .. }) && model.has_schemas;
+    if request.source != OWN && !is_held_to {
+        let words = request.format.in_words();
+        system.extend(words.map(|words| Block::text(words).into()));
+    }
     let rest = kept(request, "");
     let says_version = rest.0.iter().any(|(name, _)| *name == "anthropic_version");
     let mut body = Body {
@@ -113,7 +138,7 @@ fn prompt<'a>(
     if to.auto_cache && !is_marked {
         body.mark(to.is_vertex);
     }
-    Ok(body)
+    body
 }
 
 fn system_of(mut items: Vec<Item<'_>>) -> Option<System<'_>> {
@@ -186,11 +211,20 @@ fn tools<'a>(
         let rest = own_fields
             .iter()
             .filter_map(|(field, by_name)| Some((*field, *by_name.get(function.name.as_str())?)));
+        let strict = strict(function, request, model, dropped);
+        let mut input_schema = schema(function);
+        if strict == Some(true) && request.source != OWN {
+            let is_loss;
+            (input_schema, is_loss) = enforceable(input_schema);
+            if is_loss {
+                dropped.note(Feature::ToolStrict);
+            }
+        }
         items.push(ToolItem::Function {
             name: &function.name,
             description: function.description.as_deref(),
-            input_schema: schema(function),
-            strict: strict(function, request, model, dropped),
+            input_schema,
+            strict,
             cache_control: marks.next(function.cache, dropped),
             rest: RawFields(rest.collect()),
         });

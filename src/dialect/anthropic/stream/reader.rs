@@ -73,7 +73,7 @@ impl Reader {
         let delta = event.delta.unwrap_or_default();
         out.extend(delta.stop_reason.map(|reason| Delta::Finish {
             choice: 0,
-            finish: finish::read(&reason, delta.stop_sequence),
+            finish: finish::read(&reason, delta.stop_sequence).with_calls(self.blocks.has_calls()),
         }));
     }
 

@@ -253,18 +253,103 @@ fn further_turns_leave_those_before_them_as_they_are() {
 }
 
 #[test]
-fn arguments_must_be_an_object() {
-    for arguments in ["[]", "{", "7"] {
+fn arguments_become_an_object() {
+    for (arguments, input) in [
+        ("[]", json!({"arguments": "[]"})),
+        (r#"{"a": "#, json!({"arguments": r#"{"a": "#})),
+        ("null", json!({})),
+        ("", json!({})),
+        (r#"{"a":1}"#, json!({"a": 1})),
+    ] {
         let mut request = foreign(Dialect::Chat);
         request
             .turns
             .push(turn(Role::Assistant, vec![call("call_7", arguments)]));
-        let error = write_request(&request, &to("m"), &mut Dropped::default()).unwrap_err();
-        assert_eq!(
-            error.message,
-            "the arguments of the tool call `call_7` are not a JSON object"
-        );
+        let (body, dropped) = sent(&request, &to("m"));
+        assert_eq!(body["messages"][1]["content"][0]["input"], input);
+        assert_eq!(dropped, "");
     }
+}
+
+#[test]
+fn a_user_is_sent_as_no_address() {
+    let mut request = foreign(Dialect::Chat);
+    for (user, is_kept) in [
+        ("u-1", true),
+        ("1234", true),
+        ("jane@example.org", false),
+        ("+41 (44) 123-45-67", false),
+        (&"u".repeat(257), false),
+    ] {
+        request.user = Some(user.to_owned());
+        let (body, _) = sent(&request, &to("claude-sonnet-4-5"));
+        let sent = body["metadata"]["user_id"].as_str().unwrap();
+        assert_eq!(sent == user, is_kept, "{sent}");
+        assert!(!sent.contains('@') && sent.len() <= 256);
+    }
+}
+
+#[test]
+fn a_forced_call_is_made_without_thinking() {
+    let mut request = foreign(Dialect::Chat);
+    request.tools.push(function("look"));
+    request.tool_choice = Some(ToolChoice::Required);
+    for (model, asked, thinking, lost) in [
+        ("claude-opus-4-6", true, Value::Null, "reasoning_effort"),
+        ("claude-sonnet-4-5", true, Value::Null, "reasoning_effort"),
+        (
+            "claude-sonnet-5",
+            true,
+            json!({"type": "disabled"}),
+            "reasoning_effort",
+        ),
+        ("claude-sonnet-5", false, json!({"type": "disabled"}), ""),
+        ("claude-opus-4-6", false, Value::Null, ""),
+    ] {
+        request.reasoning = asked.then(|| Reasoning {
+            effort: Some(Effort::High),
+            ..Reasoning::default()
+        });
+        let (body, dropped) = sent(&request, &to(model));
+        assert_eq!(body["thinking"], thinking, "{model}");
+        assert_eq!(body["tool_choice"]["type"], "any", "{model}");
+        assert_eq!(dropped, lost, "{model}");
+    }
+}
+
+#[test]
+fn what_the_model_said_last_ends_in_no_space() {
+    let mut request = foreign(Dialect::Chat);
+    request
+        .turns
+        .push(turn(Role::Assistant, vec![text("Title: \n")]));
+    let (body, _) = sent(&request, &to("claude-sonnet-4-5"));
+    assert_eq!(body["messages"][1]["content"][0]["text"], "Title:");
+}
+
+#[test]
+fn json_that_no_model_is_held_to_is_asked_for_in_words() {
+    let mut request = foreign(Dialect::Chat);
+    request.format = Format::Json;
+    let (body, dropped) = sent(&request, &to("claude-sonnet-4-5"));
+    assert_eq!(body["system"], "Answer with nothing but a JSON object.");
+    assert_eq!(dropped, "response_format");
+}
+
+#[test]
+fn a_picture_of_a_common_misnomer_is_a_jpeg() {
+    let source = Source::Base64 {
+        media_type: "image/jpg".into(),
+        data: "AA==".into(),
+    };
+    let mut request = foreign(Dialect::Chat);
+    let detail = None;
+    request
+        .turns
+        .push(turn(Role::User, vec![Content::Image { source, detail }]));
+    let (body, _) = sent(&request, &to("claude-sonnet-4-5"));
+    let source = &body["messages"][0]["content"][1]["source"];
+    assert_eq!(source["media_type"], "image/jpeg", "{body}");
 }
 
 #[test]
@@ -638,7 +723,7 @@ fn tool_choices_and_schemas_take_anthropics_form() {
     request.tools.push(Tool::Function(Function {
         name: "hear".into(),
         description: Some("hears".into()),
-        parameters: Some(Json::parse(r#"{ "properties":{"n":{"maximum":1e3}}}"#).unwrap()),
+        parameters: Some(Json::parse(r#"{ "properties":{"n":{}}}"#).unwrap()),
         strict: Some(true),
         cache: None,
     }));
@@ -653,7 +738,7 @@ fn tool_choices_and_schemas_take_anthropics_form() {
     let body = String::from_utf8(bytes).unwrap();
     for part in [
         r#"{"name":"look","input_schema":{"type":"object","properties":{}}}"#,
-        r#"{"name":"hear","description":"hears","input_schema":{"type":"object","properties":{"n":{"maximum":1e3}}},"strict":true}"#,
+        r#"{"name":"hear","description":"hears","input_schema":{"type":"object","properties":{"n":{}},"additionalProperties":false},"strict":true}"#,
         r#""tool_choice":{"type":"auto","disable_parallel_tool_use":true}"#,
         r#""output_config":{"format":{"type":"json_schema","schema":{}}}"#,
     ] {

@@ -1,5 +1,7 @@
 //! Messages as they are written.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde::ser::{SerializeSeq, Serializer};
 
@@ -25,6 +27,20 @@ impl Message<'_> {
         let is_text = |block: &Block<'_>| matches!(block, Block::Text(_));
         if has(|block| matches!(block, Block::Document(_))) && !has(is_text) {
             items.push(Block::text(FILLER).into());
+        }
+    }
+
+    /// A Claude refuses an answer to go on from that ends in white space; see Anthropic's `Turns`.
+    pub fn trim_end(&mut self) {
+        let last = self
+            .content
+            .0
+            .last_mut()
+            .filter(|_| self.role == "assistant");
+        if let Some(Block::Text(text)) = last.map(|item| &mut item.block)
+            && text.ends_with(char::is_whitespace)
+        {
+            *text = Cow::Owned(text.trim_end().to_owned());
         }
     }
 }

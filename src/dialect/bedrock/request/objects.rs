@@ -1,5 +1,7 @@
 //! Settings as they are written.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use crate::dialect::bedrock::wire::Fields;
@@ -58,7 +60,7 @@ pub(super) struct TextFormat<'a> {
 #[serde(rename_all = "camelCase")]
 pub(super) enum Structure<'a> {
     JsonSchema {
-        schema: &'a str,
+        schema: Cow<'a, str>,
         #[serde(skip_serializing_if = "Option::is_none")]
         name: Option<&'a str>,
         #[serde(skip_serializing_if = "Option::is_none")]

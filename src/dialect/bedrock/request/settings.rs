@@ -12,6 +12,7 @@ use super::objects::{Inference, OutputConfig, ServiceTier, Structure, TextFormat
 use super::tools::ChoiceItem;
 use super::{ADDITIONAL, thinking};
 use crate::dialect::anthropic::models::Sampling;
+use crate::dialect::anthropic::schema::enforceable;
 use crate::dialect::bedrock::OWN;
 use crate::dialect::bedrock::family::{Choices, Family, TopK};
 use crate::dialect::bedrock::wire::Fields;
@@ -170,12 +171,25 @@ impl<'a> Fitting<'a, '_> {
             self.dropped.note(Feature::Stop);
         }
         Inference {
-            max_tokens: self.request.max_tokens,
+            max_tokens: self.max_tokens(),
             temperature,
             top_p,
             stop_sequences,
             rest: Fields::kept(self.request, "inferenceConfig."),
         }
+    }
+
+    /// Where a Claude is told no limit, Converse sets it one of 4,096 tokens, thoughts included.
+    fn max_tokens(&mut self) -> Option<u64> {
+        let asked = self.request.max_tokens;
+        let Some(claude) = self.family.claude.filter(|_| !self.is_own) else {
+            return asked;
+        };
+        if claude.is_claude && asked.is_some_and(|asked| asked > claude.output_max) {
+            self.dropped.note(Feature::MaxTokens);
+            return Some(claude.output_max);
+        }
+        asked.or(Some(claude.output_max))
     }
 
     /// `temperature` and `topP`; `top_k` stands among the model's own fields.
@@ -268,7 +282,12 @@ impl<'a> Fitting<'a, '_> {
 
     fn format(&mut self) -> Option<TextFormat<'a>> {
         match &self.request.format {
-            Format::Text | Format::Json => None,
+            Format::Text => None,
+            // It is asked for in words.
+            Format::Json => {
+                self.dropped.note(Feature::JsonObject);
+                None
+            }
             Format::Schema { .. } if !self.family.has_schemas && !self.is_own => {
                 self.dropped.note(Feature::JsonSchema);
                 None
@@ -278,14 +297,28 @@ impl<'a> Fitting<'a, '_> {
                 description,
                 schema,
                 ..
-            } => Some(TextFormat {
-                r#type: "json_schema",
-                structure: Structure::JsonSchema {
-                    schema: schema.as_str(),
-                    name: name.as_deref(),
-                    description: description.as_deref(),
-                },
-            }),
+            } => {
+                let schema = Cow::Borrowed(schema);
+                let (schema, is_loss) = match self.is_own || !self.family.is_of_anthropic() {
+                    true => (schema, false),
+                    false => enforceable(schema),
+                };
+                let schema = match schema {
+                    Cow::Borrowed(schema) => Cow::Borrowed(schema.as_str()),
+                    Cow::Owned(schema) => Cow::Owned(schema.as_str().to_owned()),
+                };
+                if is_loss {
+                    self.dropped.note(Feature::JsonSchema);
+                }
+                Some(TextFormat {
+                    r#type: "json_schema",
+                    structure: Structure::JsonSchema {
+                        schema,
+                        name: name.as_deref(),
+                        description: description.as_deref(),
+                    },
+                })
+            }
         }
     }
 

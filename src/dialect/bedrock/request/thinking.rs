@@ -21,9 +21,8 @@ pub(super) fn write(
     fields: &mut Additional<'_>,
     dropped: &mut Dropped,
 ) {
-    let Some(reasoning) = &request.reasoning else {
-        return;
-    };
+    let none = Reasoning::default();
+    let reasoning = request.reasoning.as_ref().unwrap_or(&none);
     let is_own = request.source == OWN;
     match (family.effort, &family.claude) {
         (EffortField::Never, Some(claude)) if !is_own => {
@@ -143,6 +142,13 @@ impl Fitting<'_, '_> {
             Some(budget) => budget == ThinkingBudget::Off,
             None => reasoning.effort == Some(Effort::None),
         };
+        // Who thinks cannot be forced to call a tool.
+        if self.is_forced && self.claude.is_forceable && self.claude.off != Off::Never {
+            if !is_off && reasoning.as_budget().is_some() {
+                self.dropped.note(Feature::Reasoning);
+            }
+            return self.off();
+        }
         if is_off {
             return self.off();
         }
@@ -158,7 +164,7 @@ impl Fitting<'_, '_> {
                 return (None, None);
             }
             Way::Budget => false,
-            Way::Both => !is_exact || self.is_forced || self.goes_on_from_unsealed_call(),
+            Way::Both => !is_exact || self.goes_on_from_unsealed_call(),
             Way::Adaptive => true,
         };
         if is_adaptive {
@@ -170,9 +176,9 @@ impl Fitting<'_, '_> {
                 effort.map(|effort| self.word(effort)),
             );
         }
-        // A budget is refused beside a forced call, and in the middle of calls that began without a thought.
+        // A budget is refused in the middle of calls that began without a thought.
         let limit = self.request.max_tokens.unwrap_or(self.claude.output_max);
-        if self.is_forced || limit <= BUDGET_MIN || self.goes_on_from_unsealed_call() {
+        if limit <= BUDGET_MIN || self.goes_on_from_unsealed_call() {
             self.dropped.note(Feature::Reasoning);
             return (None, None);
         }

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 
 use super::content::CachePoint;
 use super::marks::Marks;
+use crate::dialect::anthropic::schema::enforceable;
 use crate::dialect::bedrock::OWN;
 use crate::dialect::bedrock::family::{Caches, Family};
 use crate::dialect::bedrock::wire::{Fields, Object, Union};
@@ -181,12 +182,18 @@ pub(super) fn write<'a>(
             }
             strict => strict.filter(|strict| *strict),
         };
+        let mut json = schema(function, is_own);
+        if strict == Some(true) && family.is_of_anthropic() && !is_own {
+            let is_loss;
+            (json, is_loss) = enforceable(json);
+            if is_loss {
+                dropped.note(Feature::ToolStrict);
+            }
+        }
         items.push(ToolItem::ToolSpec(ToolSpec {
             name: &function.name,
             description: description.filter(|text| is_own || !text.trim_ascii().is_empty()),
-            input_schema: InputSchema {
-                json: schema(function, is_own),
-            },
+            input_schema: InputSchema { json },
             strict,
             rest: Fields::kept(request, &[&spec_path(index), "."].concat()),
         }));

@@ -5,7 +5,6 @@ use std::borrow::Cow;
 use super::content::with_full;
 use super::items::{Item, Items, Message};
 use super::marks::Marks;
-use crate::dialect::Error;
 use crate::dialect::bedrock::block::{
     Block, Document, Enabled, Input, Media, MediaSource, Reasoning, ToolResult, ToolUse,
 };
@@ -84,7 +83,7 @@ impl<'a, 'w> Turns<'a, 'w> {
     ///
     /// Instructions at the head are the system's. Later ones stay in their place, for whatever is moved to the head
     /// costs the cache of all that follows; and there they are the user's, but for callers who speak this dialect.
-    pub fn write(mut self) -> Result<(Items<'a>, Vec<Message<'a>>), Error> {
+    pub fn write(mut self) -> (Items<'a>, Vec<Message<'a>>) {
         let is_system = |turn: &&Turn| matches!(turn.role, Role::System | Role::Developer);
         let turns = &self.request.turns;
         let mut head = turns.iter().take_while(is_system).count();
@@ -95,14 +94,17 @@ impl<'a, 'w> Turns<'a, 'w> {
         let (head, rest) = turns.split_at(head);
         let mut system = Items::default();
         for turn in head {
-            self.add_parts(&turn.parts, Voice::System, &mut system)?;
+            self.add_parts(&turn.parts, Voice::System, &mut system);
         }
         for turn in rest {
-            self.add(turn)?;
+            self.add(turn);
         }
         if !self.is_own {
             self.drop_bare_thoughts();
             self.messages.iter_mut().for_each(Message::complete);
+            if self.family.is_of_anthropic() {
+                self.messages.iter_mut().for_each(Message::trim_end);
+            }
             let begins_with_user = self
                 .messages
                 .first()
@@ -119,10 +121,10 @@ impl<'a, 'w> Turns<'a, 'w> {
                 );
             }
         }
-        Ok((system, self.messages))
+        (system, self.messages)
     }
 
-    fn add(&mut self, turn: &'a Turn) -> Result<(), Error> {
+    fn add(&mut self, turn: &'a Turn) {
         let voice = match turn.role {
             Role::User => Voice::User,
             Role::Assistant => Voice::Assistant,
@@ -130,9 +132,9 @@ impl<'a, 'w> Turns<'a, 'w> {
             Role::System | Role::Developer => Voice::Aside,
         };
         let mut items = Items::default();
-        self.add_parts(&turn.parts, voice, &mut items)?;
+        self.add_parts(&turn.parts, voice, &mut items);
         if items.is_empty() && !self.is_own {
-            return Ok(());
+            return;
         }
         if voice != Voice::Assistant && !self.is_own {
             self.drop_bare_thoughts();
@@ -146,7 +148,6 @@ impl<'a, 'w> Turns<'a, 'w> {
                 content: items,
             }),
         }
-        Ok(())
     }
 
     /// A message of thoughts alone is none to newer Claudes.
@@ -159,17 +160,12 @@ impl<'a, 'w> Turns<'a, 'w> {
         }
     }
 
-    fn add_parts(
-        &mut self,
-        parts: &'a [Part],
-        voice: Voice,
-        items: &mut Items<'a>,
-    ) -> Result<(), Error> {
+    fn add_parts(&mut self, parts: &'a [Part], voice: Voice, items: &mut Items<'a>) {
         for (part, full) in with_full(parts) {
             let start = items.0.len();
             match full {
                 Some(full) => items.0.push(Block::Raw(full).into()),
-                None => self.add_part(&part.content, voice, &mut items.0)?,
+                None => self.add_part(&part.content, voice, &mut items.0),
             }
             let has_place = match items.0[start..].last() {
                 Some(item) => !matches!(item.block, Block::ReasoningContent(_)),
@@ -180,15 +176,9 @@ impl<'a, 'w> Turns<'a, 'w> {
                 item.cache = mark.or(item.cache);
             }
         }
-        Ok(())
     }
 
-    fn add_part(
-        &mut self,
-        content: &'a Content,
-        voice: Voice,
-        items: &mut Vec<Item<'a>>,
-    ) -> Result<(), Error> {
+    fn add_part(&mut self, content: &'a Content, voice: Voice, items: &mut Vec<Item<'a>>) {
         match content {
             Content::Opaque { dialect, json, .. } => {
                 items.extend((*dialect == OWN).then(|| Block::Raw(json).into()));
@@ -211,7 +201,7 @@ impl<'a, 'w> Turns<'a, 'w> {
                     true => Block::ToolUse(ToolUse {
                         tool_use_id: self.call_id(id),
                         name,
-                        input: input(id, arguments)?,
+                        input: Input::of_any(arguments),
                     }),
                     false => Block::text(format!("[Call {id} of the tool {name}: {arguments}]")),
                 };
@@ -230,7 +220,6 @@ impl<'a, 'w> Turns<'a, 'w> {
             | Content::Audio { .. }
             | Content::Video { .. } => items.extend(self.media(content, voice).map(Item::from)),
         }
-        Ok(())
     }
 
     fn add_text(
@@ -399,12 +388,4 @@ impl<'a, 'w> Turns<'a, 'w> {
             _ => Block::Image(media),
         })
     }
-}
-
-fn input<'a>(id: &str, arguments: &'a str) -> Result<Input<'a>, Error> {
-    Input::of(arguments).ok_or_else(|| {
-        let id: String = id.chars().take(CALL_ID_MAX).collect();
-        let message = format!("the arguments of the tool call `{id}` are not a JSON object");
-        Error::invalid("arguments", message)
-    })
 }

@@ -13,20 +13,21 @@ use super::tools::{self, ToolConfig, ToolItem};
 use super::turns::Turns;
 use crate::dialect::Error;
 use crate::dialect::bedrock::OWN;
+use crate::dialect::bedrock::block::Block;
 use crate::dialect::bedrock::family::{Caches, Family};
 use crate::dialect::bedrock::wire::{Fields, to_bytes};
-use crate::dialect::common::{Cache, Dropped, Json, Outgoing, Request, ToolChoice};
+use crate::dialect::common::{Cache, Dropped, Format, Json, Outgoing, Request, ToolChoice};
 
 /// Writes the body for a provider. Model and stream stand in the path.
 ///
 /// # Errors
-/// [`crate::dialect::Kind::InvalidRequest`]: a call's arguments are no JSON object.
+/// None that is known of; every request can be written.
 pub fn write_request(
     request: &Request,
     to: &Outgoing<'_>,
     dropped: &mut Dropped,
 ) -> Result<Vec<u8>, Error> {
-    Ok(to_bytes(&body(request, to, dropped)?))
+    Ok(to_bytes(&body(request, to, dropped)))
 }
 
 /// Writes the part of the body that the model reads: what is counted.
@@ -34,21 +35,21 @@ pub(in crate::dialect::bedrock) fn write_prompt(
     request: &Request,
     to: &Outgoing<'_>,
     dropped: &mut Dropped,
-) -> Result<Json, Error> {
+) -> Json {
     let Body {
         system,
         tool_config,
         messages,
         additional_model_request_fields,
         ..
-    } = body(request, to, dropped)?;
-    Ok(Json::of(&Body {
+    } = body(request, to, dropped);
+    Json::of(&Body {
         system,
         tool_config,
         messages,
         additional_model_request_fields,
         ..Body::default()
-    }))
+    })
 }
 
 /// What is stable stands first.
@@ -75,11 +76,7 @@ struct Body<'a> {
     rest: Fields<'a>,
 }
 
-fn body<'a>(
-    request: &'a Request,
-    to: &Outgoing<'_>,
-    dropped: &mut Dropped,
-) -> Result<Body<'a>, Error> {
+fn body<'a>(request: &'a Request, to: &Outgoing<'_>, dropped: &mut Dropped) -> Body<'a> {
     let family = Family::of(to.model);
     let mut marks = Marks::of(request, &family);
     // Only a Claude can be told to call none of the tools that it is shown.
@@ -92,7 +89,14 @@ fn body<'a>(
     };
     let has_tools = !tools.is_empty();
     let turns = Turns::new(request, &family, has_tools, &mut marks, dropped);
-    let (mut system, mut messages) = turns.write()?;
+    let (mut system, mut messages) = turns.write();
+    let is_held_to = matches!(request.format, Format::Schema { .. }) && family.has_schemas;
+    if request.source != OWN && !is_held_to {
+        let words = request.format.in_words();
+        system
+            .0
+            .extend(words.map(|words| Block::text(words).into()));
+    }
     if to.auto_cache && marks.total == 0 && family.caches != Caches::Never {
         system.mark_last();
         if has_tools && matches!(family.caches, Caches::Tools | Caches::Hour) {
@@ -109,7 +113,7 @@ fn body<'a>(
         rest: Fields::kept(request, "toolConfig."),
     };
     let has_config = has_tools || config.tool_choice.is_some() || !config.rest.is_empty();
-    Ok(Body {
+    Body {
         system,
         tool_config: has_config.then_some(config),
         messages,
@@ -119,5 +123,5 @@ fn body<'a>(
         request_metadata: settings.metadata,
         service_tier: settings.service_tier,
         rest: Fields::kept(request, ""),
-    })
+    }
 }

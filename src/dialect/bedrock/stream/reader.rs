@@ -59,6 +59,7 @@ impl Reader {
                 let sequence = event.additional_model_response_fields;
                 let sequence = sequence.and_then(finish::sequence);
                 let finish = finish::read(&event.stop_reason, sequence);
+                let finish = finish.with_calls(self.blocks.has_calls());
                 out.push(Delta::Finish { choice: 0, finish });
                 self.is_finished = true;
             }

@@ -499,12 +499,17 @@ fn settings_are_fitted_to_the_family() {
     assert_eq!(
         body,
         json!({
+            "system": [{"text": "Answer with nothing but JSON that fits this JSON Schema:\n{\"type\": \"object\"}"}],
             "messages": [{"role": "user", "content": [{"text": "hi"}]}],
             "inferenceConfig": {"maxTokens": 4096, "temperature": 1.0, "topP": 0.9, "stopSequences": ["end"]},
             "additionalModelRequestFields": {"inferenceConfig": {"topK": 40}},
             "requestMetadata": {"team": "search"},
         })
     );
+    request.max_tokens = None;
+    let (body, _) = written(&request, CLAUDE_4_5);
+    assert_eq!(body["inferenceConfig"]["maxTokens"], 64_000);
+    request.max_tokens = Some(4_096);
     let (body, dropped) = written(&request, CLAUDE_4_5);
     assert_eq!(dropped, "seed,temperature,top_p,stop,metadata");
     assert_eq!(body["additionalModelRequestFields"], json!({"top_k": 40}));
@@ -515,7 +520,7 @@ fn settings_are_fitted_to_the_family() {
     assert_eq!(
         body["outputConfig"],
         json!({"textFormat": {"type": "json_schema", "structure": {"jsonSchema":
-        {"schema": "{\"type\": \"object\"}", "name": "S"}}}})
+        {"schema": "{\"type\":\"object\",\"additionalProperties\":false}", "name": "S"}}}})
     );
     request.reasoning = reasoning(Some(Effort::High), None);
     let (body, dropped) = written(&request, "anthropic.claude-opus-4-8");
@@ -588,7 +593,7 @@ fn cache_marks_are_those_that_the_family_takes() {
 }
 
 #[test]
-fn arguments_that_are_no_object_are_refused() {
+fn arguments_that_are_no_object_become_one() {
     let mut request = foreign();
     request.tools.push(function("look"));
     request.turns.push(turn(
@@ -600,9 +605,10 @@ fn arguments_that_are_no_object_are_refused() {
             signature: None,
         })],
     ));
-    let error =
-        super::super::write_request(&request, &to(NOVA), &mut Dropped::default()).unwrap_err();
-    assert_eq!(error.param.as_deref(), Some("arguments"));
+    let (body, dropped) = written(&request, NOVA);
+    let call = &body["messages"][1]["content"][0]["toolUse"];
+    assert_eq!(call["input"], json!({"arguments": "{"}));
+    assert_eq!(dropped, "");
 }
 
 #[test]

@@ -14,8 +14,8 @@ use crate::dialect::chat::thoughts::Detail;
 use crate::dialect::chat::wire::{ExtraContent, Fields};
 use crate::dialect::chat::{CUSTOM_CALL, MESSAGE_FIELD};
 use crate::dialect::common::{
-    Citation, Content, Dropped, Feature, Json, Part, Request, Role, Signature, Thinking, Turn,
-    fitted_id,
+    Citation, Content, Dropped, Feature, Format, Json, Part, Request, Role, Signature, Thinking,
+    Turn, fitted_id,
 };
 
 /// A message as it is sent.
@@ -50,14 +50,11 @@ pub(super) struct WireMessage<'a> {
 impl WireMessage<'_> {
     /// Tells a server that enforces no schemas what the answer must fit. It stands first, so that all behind it is the
     /// same in every turn.
-    pub(super) fn of_schema(schema: &Json) -> Self {
-        let text = [
-            "Answer with nothing but JSON that fits this JSON Schema:\n",
-            schema.as_str(),
-        ];
+    pub(super) fn of_format(format: &Format) -> Self {
+        let words = format.in_words().unwrap_or_default();
         Self {
             role: "system",
-            content: Some(WireContent::Text(Cow::Owned(text.concat()))),
+            content: Some(WireContent::Text(Cow::Owned(words))),
             ..Self::default()
         }
     }

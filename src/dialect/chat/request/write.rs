@@ -181,9 +181,9 @@ impl<'a> WireRequest<'a> {
                     strict: *strict,
                 },
             }),
-            Format::Schema { schema, .. } => {
+            format @ Format::Schema { .. } => {
                 dropped.note(Feature::JsonSchema);
-                self.messages.insert(0, WireMessage::of_schema(schema));
+                self.messages.insert(0, WireMessage::of_format(format));
                 any
             }
         };

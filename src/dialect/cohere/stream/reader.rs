@@ -205,7 +205,7 @@ impl Reader {
             return;
         }
         if let Some(reason) = reason {
-            let finish = wire::finish(reason);
+            let finish = wire::finish(reason).with_calls(!self.calls.is_empty());
             out.push(Delta::Finish { choice: 0, finish });
         }
         out.push(Delta::End);
