@@ -2,7 +2,8 @@
 
 use super::answer::{Citation, Finish, TokenLogprob, Usage};
 use super::json::Json;
-use super::request::{Signature, Source};
+use super::request::Source;
+use super::signature::Signature;
 use crate::dialect::{Dialect, Error};
 
 /// What a reader or a writer of answers is told that stands in no body.

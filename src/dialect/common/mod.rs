@@ -7,22 +7,27 @@
 mod answer;
 mod collect;
 mod delta;
+mod dropped;
 mod feature;
 mod ids;
 mod json;
 mod outgoing;
+mod reasoning;
 mod request;
+mod signature;
 mod stream;
 
 pub use answer::{Answer, Choice, Citation, Finish, TokenLogprob, Usage};
 pub use collect::Collector;
 pub use delta::{Context, Delta};
-pub use feature::{Carry, Dropped, Feature};
+pub use dropped::Dropped;
+pub use feature::{Carry, Feature};
 pub use ids::{derived_call_id, fitted_id, hashed_id, prefixed_id};
 pub use json::Json;
 pub use outgoing::Outgoing;
+pub use reasoning::{Effort, Reasoning, ThinkingBudget};
 pub use request::{
-    Cache, Content, Effort, Format, Function, Part, Reasoning, Request, Role, Signature, Source,
-    Thinking, ThinkingBudget, Tool, ToolChoice, Turn,
+    Cache, Content, Format, Function, Part, Request, Role, Source, Thinking, Tool, ToolChoice, Turn,
 };
-pub use stream::{Malformed, ReadStream, WriteStream};
+pub use signature::Signature;
+pub use stream::{Malformed, ObjectEnd, ReadStream, WriteStream};

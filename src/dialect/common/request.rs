@@ -1,6 +1,8 @@
 //! A request in the common form.
 
 use super::json::Json;
+use super::reasoning::{Reasoning, ThinkingBudget};
+use super::signature::Signature;
 use crate::dialect::Dialect;
 
 /// What a caller asks of a model.
@@ -285,56 +287,6 @@ pub struct Thinking {
     pub is_redacted: bool,
 }
 
-/// A provider's seal on a thought: opaque, and of use only where it was made.
-///
-/// In a caller's dialect that is not `origin`'s own it is written with its origin before it, so that it can come back
-/// through any client and is sent only to where it belongs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Signature {
-    /// Whose it is: [`Dialect::Anthropic`] also for Claude at Bedrock and Vertex, which share seals;
-    /// [`Dialect::Responses`] for OpenAI's encrypted content; [`Dialect::Gemini`]; [`Dialect::Chat`] for what an
-    /// OpenAI-compatible server sealed.
-    pub origin: Dialect,
-    /// As its origin wrote it.
-    pub value: String,
-}
-
-impl Signature {
-    const LEAD: &'static str = "tg1:";
-
-    /// Reads what stands in a message of `dialect`, whose own seals are `dialect`'s.
-    pub fn read(dialect: Dialect, text: &str) -> Self {
-        let wrapped = text
-            .strip_prefix(Self::LEAD)
-            .and_then(|rest| rest.split_once(':'));
-        if let Some((origin, value)) = wrapped
-            && let Some(origin) = Dialect::named(origin)
-        {
-            return Self {
-                origin,
-                value: value.to_owned(),
-            };
-        }
-        Self {
-            origin: dialect,
-            value: text.to_owned(),
-        }
-    }
-
-    /// What to write into an answer for a caller who speaks `dialect`.
-    pub fn shown_to(&self, dialect: Dialect) -> String {
-        match self.origin == dialect {
-            true => self.value.clone(),
-            false => [Self::LEAD, self.origin.name(), ":", &self.value].concat(),
-        }
-    }
-
-    /// The seal for a provider whose seals are `origin`'s; None if it is another's.
-    pub fn sent_to(&self, origin: Dialect) -> Option<&str> {
-        (self.origin == origin).then_some(self.value.as_str())
-    }
-}
-
 /// How long a provider shall cache a prompt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Cache {
@@ -427,145 +379,6 @@ impl Format {
                 let lead = "Answer with nothing but JSON that fits this JSON Schema:\n";
                 Some([lead, schema.as_str()].concat())
             }
-        }
-    }
-}
-
-/// How much the model shall think.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Reasoning {
-    /// In words.
-    pub effort: Option<Effort>,
-    /// In tokens.
-    pub budget: Option<ThinkingBudget>,
-    /// Whether the caller wants to see thoughts or a summary of them (Gemini's `includeThoughts`; OpenAI's `summary`,
-    /// Anthropic's `display`).
-    pub show: Option<bool>,
-}
-
-/// OpenAI's scale of reasoning efforts; Anthropic's `max` is `XHigh`'s neighbour and read as [`Effort::Max`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Effort {
-    /// No reasoning.
-    None,
-    /// As little as the model can.
-    Minimal,
-    /// Little.
-    Low,
-    /// The usual.
-    Medium,
-    /// Much.
-    High,
-    /// More.
-    XHigh,
-    /// As much as it can.
-    Max,
-}
-
-impl Effort {
-    const ALL: [Self; 7] = [
-        Self::None,
-        Self::Minimal,
-        Self::Low,
-        Self::Medium,
-        Self::High,
-        Self::XHigh,
-        Self::Max,
-    ];
-
-    /// The word in OpenAI's, Anthropic's and (in upper case) Gemini's fields.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Minimal => "minimal",
-            Self::Low => "low",
-            Self::Medium => "medium",
-            Self::High => "high",
-            Self::XHigh => "xhigh",
-            Self::Max => "max",
-        }
-    }
-
-    /// Reads the word, in any case.
-    pub fn named(name: &str) -> Option<Self> {
-        let mut all = Self::ALL.into_iter();
-        all.find(|effort| effort.name().eq_ignore_ascii_case(name))
-    }
-
-    /// The budget that stands for it where a provider counts tokens. The figures are the steps that Google publishes for
-    /// its OpenAI-compatible endpoint (1,024 / 8,192 / 24,576), with one between and one above.
-    pub const fn budget(self) -> ThinkingBudget {
-        match self {
-            Self::None => ThinkingBudget::Off,
-            Self::Minimal | Self::Low => ThinkingBudget::Tokens(1_024),
-            Self::Medium => ThinkingBudget::Tokens(8_192),
-            Self::High => ThinkingBudget::Tokens(24_576),
-            Self::XHigh | Self::Max => ThinkingBudget::Tokens(32_768),
-        }
-    }
-}
-
-/// How many tokens a model may think for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ThinkingBudget {
-    /// None.
-    Off,
-    /// As many as the model finds right (Anthropic's `adaptive`, Gemini's -1).
-    Dynamic,
-    /// Up to so many.
-    Tokens(u64),
-}
-
-impl ThinkingBudget {
-    /// The effort that stands for it where a provider knows words only.
-    pub const fn effort(self) -> Effort {
-        match self {
-            Self::Off => Effort::None,
-            Self::Dynamic => Effort::Medium,
-            Self::Tokens(0..=2_048) => Effort::Low,
-            Self::Tokens(2_049..=12_288) => Effort::Medium,
-            Self::Tokens(_) => Effort::High,
-        }
-    }
-}
-
-impl Reasoning {
-    /// The effort, said or implied.
-    pub fn as_effort(&self) -> Option<Effort> {
-        self.effort.or(self.budget.map(ThinkingBudget::effort))
-    }
-
-    /// The budget, said or implied.
-    pub fn as_budget(&self) -> Option<ThinkingBudget> {
-        self.budget.or(self.effort.map(Effort::budget))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_seal_comes_back_through_a_foreign_client() {
-        let seal = Signature {
-            origin: Dialect::Gemini,
-            value: "a:b==".into(),
-        };
-        assert_eq!(seal.shown_to(Dialect::Gemini), "a:b==");
-        let shown = seal.shown_to(Dialect::Anthropic);
-        assert_eq!(Signature::read(Dialect::Anthropic, &shown), seal);
-        assert_eq!(seal.sent_to(Dialect::Anthropic), None);
-        let own = Signature::read(Dialect::Anthropic, "EqQBCg==");
-        assert_eq!(own.sent_to(Dialect::Anthropic), Some("EqQBCg=="));
-        let odd = Signature::read(Dialect::Anthropic, "tg1:nobody:x");
-        assert_eq!(odd.value, "tg1:nobody:x");
-    }
-
-    #[test]
-    fn efforts_and_budgets_stand_for_each_other() {
-        for effort in [Effort::None, Effort::Low, Effort::Medium, Effort::High] {
-            assert_eq!(effort.budget().effort(), effort);
-            assert_eq!(Effort::named(&effort.name().to_uppercase()), Some(effort));
         }
     }
 }

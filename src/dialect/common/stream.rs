@@ -40,3 +40,36 @@ impl From<serde_json::Error> for Malformed {
         ))
     }
 }
+
+/// Where a JSON object that arrives in pieces ends.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ObjectEnd {
+    depth: usize,
+    has_begun: bool,
+    in_string: bool,
+    is_escaped: bool,
+}
+
+impl ObjectEnd {
+    /// Takes the next piece.
+    pub fn push(&mut self, json: &[u8]) {
+        for byte in json {
+            match (byte, self.in_string) {
+                _ if self.is_escaped => self.is_escaped = false,
+                (b'\\', true) => self.is_escaped = true,
+                (b'"', in_string) => self.in_string = !in_string,
+                (b'{' | b'[', false) => {
+                    self.depth += 1;
+                    self.has_begun = true;
+                }
+                (b'}' | b']', false) => self.depth = self.depth.saturating_sub(1),
+                _ => {}
+            }
+        }
+    }
+
+    /// Whether all of it has come.
+    pub fn is_reached(&self) -> bool {
+        self.has_begun && self.depth == 0
+    }
+}

@@ -2,15 +2,15 @@
 
 use std::collections::VecDeque;
 
-use serde::de::IgnoredAny;
-
 use super::event::{BlockDelta, Event, MessageDelta, start, write};
 use crate::dialect::anthropic::answer::{Message, call_id, first_set};
 use crate::dialect::anthropic::block::{Block, Input, Item, Media};
 use crate::dialect::anthropic::finish::{self, Held};
 use crate::dialect::anthropic::usage::WrittenUsage;
 use crate::dialect::anthropic::{OWN, citation, error_event};
-use crate::dialect::common::{Context, Delta, Finish, Request, Signature, Usage, WriteStream};
+use crate::dialect::common::{
+    Context, Delta, Finish, ObjectEnd, Request, Signature, Usage, WriteStream,
+};
 
 /// Writes one stream. Blocks come strictly one behind the other, so what would begin a block while a call before it is
 /// not complete has to wait.
@@ -37,7 +37,7 @@ enum Open {
     None,
     Text { is_cited: bool },
     Thinking,
-    Call { call: u32, json: String },
+    Call { call: u32, end: ObjectEnd },
 }
 
 #[derive(Debug)]
@@ -106,10 +106,10 @@ impl Writer {
     }
 
     fn arguments(&mut self, of: u32, more: String, out: &mut Vec<u8>) {
-        if let Open::Call { call, json } = &mut self.open
+        if let Open::Call { call, end } = &mut self.open
             && *call == of
         {
-            json.push_str(&more);
+            end.push(more.as_bytes());
             self.delta(
                 BlockDelta::InputJson {
                     partial_json: &more,
@@ -147,10 +147,7 @@ impl Writer {
     /// Whether the open block may end.
     fn is_complete(&self) -> bool {
         match &self.open {
-            Open::Call { json, .. } => {
-                json.trim_ascii_end().ends_with('}')
-                    && serde_json::from_str::<IgnoredAny>(json).is_ok()
-            }
+            Open::Call { end, .. } => end.is_reached(),
             _ => true,
         }
     }
@@ -186,7 +183,9 @@ impl Writer {
                 out,
             );
         }
-        self.open = Open::Call { call, json };
+        let mut end = ObjectEnd::default();
+        end.push(json.as_bytes());
+        self.open = Open::Call { call, end };
     }
 
     fn write_piece(&mut self, delta: Delta, out: &mut Vec<u8>) {

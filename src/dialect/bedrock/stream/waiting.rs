@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::dialect::common::Delta;
+use crate::dialect::common::{Delta, ObjectEnd};
 
 /// Brings the pieces of an answer into an order in which each call's arguments follow it without a break.
 ///
@@ -74,37 +74,6 @@ impl Waiting {
 
     fn is_of_call(&self, piece: &Delta) -> bool {
         matches!(piece, Delta::Arguments { call, .. } if Some(*call) == self.call)
-    }
-}
-
-/// Where a JSON object that arrives in pieces ends.
-#[derive(Debug, Default)]
-struct ObjectEnd {
-    depth: usize,
-    has_begun: bool,
-    in_string: bool,
-    is_escaped: bool,
-}
-
-impl ObjectEnd {
-    fn push(&mut self, json: &[u8]) {
-        for byte in json {
-            match (byte, self.in_string) {
-                _ if self.is_escaped => self.is_escaped = false,
-                (b'\\', true) => self.is_escaped = true,
-                (b'"', in_string) => self.in_string = !in_string,
-                (b'{' | b'[', false) => {
-                    self.depth += 1;
-                    self.has_begun = true;
-                }
-                (b'}' | b']', false) => self.depth = self.depth.saturating_sub(1),
-                _ => {}
-            }
-        }
-    }
-
-    fn is_reached(&self) -> bool {
-        self.has_begun && self.depth == 0
     }
 }
 

@@ -1,7 +1,5 @@
 //! A stream for a caller, written.
 
-use serde::de::IgnoredAny;
-
 use super::event::{
     Added, Event, EventDelta, Piece, StartedMessage, event, write_arguments, write_event,
 };
@@ -9,7 +7,8 @@ use crate::dialect::Dialect;
 use crate::dialect::cohere::wire::{self, NO_ARGUMENTS, Seal, WireUsage, WrittenCall};
 use crate::dialect::cohere::{citation, error};
 use crate::dialect::common::{
-    Citation, Context, Delta, Finish, Json, Request, Signature, TokenLogprob, Usage, WriteStream,
+    Citation, Context, Delta, Finish, Json, ObjectEnd, Request, Signature, TokenLogprob, Usage,
+    WriteStream,
 };
 
 /// Writes one stream. Blocks and calls follow one another: callers put together what came last, so a call's arguments
@@ -47,6 +46,7 @@ struct Call {
     name: String,
     signature: Option<Signature>,
     arguments: String,
+    end: ObjectEnd,
     is_begun: bool,
 }
 
@@ -123,6 +123,7 @@ impl WriteStream for Writer {
                     name,
                     signature,
                     arguments: String::new(),
+                    end: ObjectEnd::default(),
                     is_begun: false,
                 });
                 self.advance(out);
@@ -297,6 +298,7 @@ impl Writer {
             return;
         }
         call.arguments.push_str(json);
+        call.end.push(json.as_bytes());
         if call.is_begun {
             write_arguments(number, json, out);
         }
@@ -309,7 +311,7 @@ impl Writer {
             let is_complete = self
                 .calls
                 .get(self.current)
-                .is_some_and(|call| serde_json::from_str::<IgnoredAny>(&call.arguments).is_ok());
+                .is_some_and(|call| call.end.is_reached());
             if !is_complete || self.current + 1 >= self.calls.len() {
                 return;
             }
