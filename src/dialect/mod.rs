@@ -27,6 +27,7 @@ pub mod scan;
 pub mod sse;
 #[cfg(test)]
 mod table;
+pub mod tool_names;
 mod translate;
 
 pub use accent::Accent;
@@ -34,4 +35,5 @@ pub use common::Usage;
 pub use error::{Error, Kind};
 pub use incoming::{Incoming, PathFacts};
 pub use names::{Dialect, Endpoint, Operation};
+pub use tool_names::ToolNames;
 pub use translate::{Frames, Framing, model, model_list};

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
 use super::fields::{X_AMZN_ERRORTYPE, X_DROPPED, X_UPSTREAM_REQUEST_ID};
-use super::plan::{Back, Plan};
+use super::plan::{Back, Plan, Translation};
 use super::stream::Stream;
 use crate::dialect::common::Malformed;
 use crate::dialect::{Dialect, Error, Incoming, Kind, Usage, bedrock, count, scan};
@@ -179,11 +179,18 @@ impl Attempt<'_> {
                 (sealing.seal_answer(body), usage)
             }
             Back::Translated(translation) => {
-                let (request, context) = &**translation;
                 if let Some(error) = dialect.failure(&body) {
                     return Ok(Err(error));
                 }
-                let answer = dialect.read_answer(&body, context).map_err(told)?;
+                let Translation {
+                    request,
+                    context,
+                    tool_names,
+                } = &**translation;
+                let mut answer = dialect.read_answer(&body, context).map_err(told)?;
+                if let Some(names) = tool_names {
+                    names.restore(&mut answer);
+                }
                 let written = caller.write_answer(&answer, request, context);
                 (Bytes::from(written), answer.usage)
             }

@@ -7,7 +7,7 @@ use super::embed::Embedding;
 use super::stored::{self, Sealing};
 use crate::access::Key;
 use crate::dialect::common::{Context, Dropped, Outgoing, Request};
-use crate::dialect::{Dialect, Error, Framing, Incoming, Operation, count};
+use crate::dialect::{Dialect, Error, Framing, Incoming, Operation, ToolNames, count};
 use crate::route::{Model, Target};
 
 /// What is sent, and what becomes of the answer.
@@ -30,12 +30,22 @@ pub enum Back {
     AsIs,
     /// As it came, but for the ids of what the provider keeps.
     Sealed(Sealing),
-    /// Through the common form: the request, and what stands in no body.
-    Translated(Box<(Request, Context)>),
+    /// Through the common form.
+    Translated(Box<Translation>),
     /// As a count of tokens in the caller's dialect.
     Counted,
     /// As OpenAI's embeddings, out of the answers to several calls. The plan has no body of its own.
     Embedded(Box<Embedding>),
+}
+
+/// What an answer is translated by.
+pub struct Translation {
+    /// The caller's request.
+    pub request: Request,
+    /// What stands in no body.
+    pub context: Context,
+    /// Tools that the target knows by other names.
+    pub tool_names: Option<ToolNames>,
 }
 
 impl Plan {
@@ -80,11 +90,17 @@ impl Plan {
         }
         stored::check_begins_anew(incoming)?;
         let request = caller.read_request(incoming.body(), &incoming.model, incoming.stream)?;
-        let (body, dropped) = dialect.write_request(&request, &outgoing(target))?;
+        let fitted = ToolNames::fit(&request, dialect);
+        let sent = fitted.as_ref().map_or(&request, |(fitted, _)| fitted);
+        let (body, dropped) = dialect.write_request(sent, &outgoing(target))?;
         Ok(Self {
             operation,
             body: vec![Bytes::from(body)],
-            back: Back::Translated(Box::new((request, context()))),
+            back: Back::Translated(Box::new(Translation {
+                tool_names: fitted.map(|(_, names)| names),
+                request,
+                context: context(),
+            })),
             framing,
             dropped: told(&dropped, model)?,
         })
@@ -107,6 +123,8 @@ impl Plan {
             true => (incoming.body_for(&target.model, false), Back::AsIs),
             false => {
                 let request = count::read_request(caller, incoming.body(), &incoming.model)?;
+                let fitted = ToolNames::fit(&request, dialect);
+                let request = fitted.map_or(request, |(fitted, _)| fitted);
                 let body = count::write_request(dialect, &request, &outgoing(target))?;
                 (vec![Bytes::from(body)], Back::Counted)
             }

@@ -2,10 +2,12 @@
 
 use bytes::Bytes;
 
-use super::plan::{Back, Plan};
+use super::plan::{Back, Plan, Translation};
 use super::stored::Sealing;
 use crate::dialect::common::{Context, Delta, Malformed, ReadStream, WriteStream};
-use crate::dialect::{Dialect, Error, Framing, Incoming, Operation, Usage, openai, scan, sse};
+use crate::dialect::{
+    Dialect, Error, Framing, Incoming, Operation, ToolNames, Usage, openai, scan, sse,
+};
 
 /// What a frame means to whoever forwards it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +65,7 @@ enum Form {
 pub struct Translated {
     reader: Box<dyn ReadStream>,
     writer: Box<dyn WriteStream>,
+    tool_names: Option<ToolNames>,
     deltas: Vec<Delta>,
     usage: Option<Usage>,
 }
@@ -73,11 +76,16 @@ impl Way {
         let dialect = plan.operation.dialect();
         let form = match &plan.back {
             Back::Translated(translation) => {
-                let (request, context) = &**translation;
+                let Translation {
+                    request,
+                    context,
+                    tool_names,
+                } = &**translation;
                 let caller = incoming.operation.dialect();
                 return Self::Translated(Translated {
                     reader: dialect.reader(context),
                     writer: caller.writer(request, context, plan.framing),
+                    tool_names: tool_names.clone(),
                     deltas: Vec::new(),
                     usage: None,
                 });
@@ -253,7 +261,10 @@ impl Translated {
     /// Writes the pieces that were read.
     fn write(&mut self, out: &mut Vec<u8>) -> Option<Seen> {
         let seen = meaning(&self.deltas, &mut self.usage);
-        for delta in self.deltas.drain(..) {
+        for mut delta in self.deltas.drain(..) {
+            if let Some(names) = &self.tool_names {
+                names.restore_delta(&mut delta);
+            }
             self.writer.write(delta, out);
         }
         seen

@@ -338,7 +338,7 @@ fn check_credentials(name: &str, section: &ProviderSection, document: &mut Docum
         .is_some_and(|azure| azure.entra.is_some());
     let fetched = [
         ("credentials", section.credentials.is_some()),
-        ("azure", has_entra),
+        ("azure.entra", has_entra),
     ];
     for (field, is_given) in fetched {
         if is_given && section.api_key.is_some() {

@@ -27,6 +27,7 @@ mod protocols;
 mod recordings;
 mod stored;
 mod tls;
+mod tool_names;
 mod upstream_tls;
 
 // What goes wrong

@@ -30,6 +30,19 @@ pub fn hashed_id(prefix: &str, text: &str) -> String {
     format!("{prefix}{:016x}", hash(text.as_bytes()))
 }
 
+/// `name` with `_` for what is not of `[A-Za-z0-9_-]`, cut, and with a hash of the whole behind it: at most `longest`
+/// characters, always the same.
+pub fn fitted_name(name: &str, longest: usize) -> String {
+    let fit = |char: char| match char.is_ascii_alphanumeric() || "_-".contains(char) {
+        true => char,
+        false => '_',
+    };
+    let hash = format!("_{:016x}", hash(name.as_bytes()));
+    let room = longest.saturating_sub(hash.len());
+    let lead: String = name.chars().take(room).map(fit).collect();
+    lead + &hash
+}
+
 /// FNV-1a: the same on every machine and in every version, which the standard library's hashes do not promise.
 fn hash(bytes: &[u8]) -> u64 {
     let mut hasher = Fnv(0xcbf2_9ce4_8422_2325);

@@ -22,7 +22,7 @@ pub use collect::Collector;
 pub use delta::{Context, Delta};
 pub use dropped::Dropped;
 pub use feature::{Carry, Feature};
-pub use ids::{derived_call_id, fitted_id, hashed_id, prefixed_id};
+pub use ids::{derived_call_id, fitted_id, fitted_name, hashed_id, prefixed_id};
 pub use json::Json;
 pub use outgoing::Outgoing;
 pub use reasoning::{Effort, Reasoning, ThinkingBudget};
