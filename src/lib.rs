@@ -6,6 +6,7 @@ pub mod access;
 pub mod cli;
 pub mod config;
 pub mod dialect;
+pub mod hex;
 pub mod pipeline;
 pub mod provider;
 pub mod route;

@@ -10,6 +10,8 @@ use bytes::Bytes;
 use chrono::{DateTime, Datelike, Timelike, Utc};
 use ring::{digest, hmac};
 
+use crate::hex;
+
 /// The only algorithm.
 pub const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 
@@ -63,7 +65,7 @@ impl Scope<'_> {
 /// What is signed for a request that is made at `time` (`20150830T123600Z`).
 pub fn string_to_sign(time: &str, scope: &Scope<'_>, request: &Request<'_>) -> String {
     let hash = digest::digest(&digest::SHA256, &canonical(request));
-    [ALGORITHM, time, &scope.text(), &hex(hash.as_ref())].join("\n")
+    [ALGORITHM, time, &scope.text(), &hex::encode(hash.as_ref())].join("\n")
 }
 
 /// A moment as AWS writes it: `20150830T123600Z`. The first eight characters are the day.
@@ -83,16 +85,7 @@ pub fn stamp(time: DateTime<Utc>) -> String {
 pub fn payload(pieces: &[Bytes]) -> String {
     let mut context = digest::Context::new(&digest::SHA256);
     pieces.iter().for_each(|piece| context.update(piece));
-    hex(context.finish().as_ref())
-}
-
-/// Lower-case hexadecimal.
-pub fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let nibbles = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
-    nibbles
-        .map(|nibble| char::from(DIGITS[usize::from(nibble)]))
-        .collect()
+    hex::encode(context.finish().as_ref())
 }
 
 fn hmac_key(bytes: &[u8]) -> hmac::Key {
@@ -229,7 +222,11 @@ mod tests {
         let text = string_to_sign(TIME, &scope, &request);
         let signature = hmac::sign(&scope.key(SECRET), text.as_bytes());
         let canonical = String::from_utf8(canonical(&request)).unwrap();
-        assert_eq!(hex(signature.as_ref()), case.signature, "{canonical}");
+        assert_eq!(
+            hex::encode(signature.as_ref()),
+            case.signature,
+            "{canonical}"
+        );
     }
 
     #[test]
@@ -310,7 +307,7 @@ mod tests {
                     f536975d06c0309214f805bb90ccff089219ecd68b2577efef23edd43b7e1a59";
         let signature = hmac::sign(&scope.key(SECRET), text.as_bytes());
         let expected = "5d672d79c15b13162d9279b0855cfba6789a8edb4c82c400e06b5924a6f2b5d7";
-        assert_eq!(hex(signature.as_ref()), expected);
+        assert_eq!(hex::encode(signature.as_ref()), expected);
     }
 
     #[test]

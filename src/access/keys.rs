@@ -1,7 +1,6 @@
 //! From a presented key to who presents it.
 
 use std::collections::HashMap;
-use std::fmt::Write;
 use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate, Utc};
@@ -9,6 +8,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use super::patterns::Patterns;
 use super::section::{ModelsSection, TeamSection};
 use crate::config::{Document, ScalarOr};
+use crate::hex;
 
 /// The SHA-256 of the quickstart's public key `tg_demo`, which no other file may use.
 const DEMO_KEY: &str = "755c93bad36311215cbf70a59a66505ebd6211f573c5275420ee63e2c7eb78f1";
@@ -82,7 +82,7 @@ impl Keys {
                         .error(&field("sha256"), "this is the public demo key `tg_demo`")
                         .help("make one of your own: tollgate keys new");
                 }
-                let Some(digest) = parse_hex(&key.sha256) else {
+                let Some(digest) = hex::digest(&key.sha256) else {
                     document
                         .error(
                             &field("sha256"),
@@ -155,34 +155,6 @@ pub fn digest(key: &[u8]) -> Digest {
     let mut digest = Digest::default();
     digest.copy_from_slice(ring::digest::digest(&ring::digest::SHA256, key).as_ref());
     digest
-}
-
-/// A digest as the configuration writes it.
-pub fn hex(digest: &Digest) -> String {
-    digest
-        .iter()
-        .fold(String::with_capacity(64), |mut text, byte| {
-            // Writing to a string cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
-}
-
-fn parse_hex(text: &str) -> Option<Digest> {
-    let nibble = |byte: u8| match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        _ => None,
-    };
-    let mut digest = Digest::default();
-    let pairs = text.as_bytes().chunks_exact(2);
-    if text.len() != 2 * digest.len() {
-        return None;
-    }
-    for (byte, pair) in digest.iter_mut().zip(pairs) {
-        *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
-    }
-    Some(digest)
 }
 
 /// A list of models; a name that means none is a mistake.
@@ -277,16 +249,7 @@ mod tests {
 
     #[test]
     fn the_demo_key_is_the_one_that_everybody_knows() {
-        assert_eq!(hex(&digest(b"tg_demo")), DEMO_KEY);
-    }
-
-    #[test]
-    fn hexadecimal_goes_there_and_back() {
-        let text = hex(&digest(b"a key"));
-        assert_eq!(parse_hex(&text), Some(digest(b"a key")));
-        assert_eq!(parse_hex(&text.to_uppercase()), None);
-        assert_eq!(parse_hex(&text[1..]), None);
-        assert_eq!(parse_hex("é"), None);
+        assert_eq!(hex::encode(&digest(b"tg_demo")), DEMO_KEY);
     }
 
     #[test]

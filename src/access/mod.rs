@@ -7,6 +7,6 @@ mod patterns;
 mod section;
 pub mod sigv4;
 
-pub use keys::{Key, Keys, NotIdentified, Team, digest, hex};
+pub use keys::{Key, Keys, NotIdentified, Team, digest};
 pub use patterns::Patterns;
 pub use section::{KeySection, TeamSection};

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use anyhow::{Context, Result, anyhow, bail};
 use ring::rand::{SecureRandom, SystemRandom};
 
-use crate::access::{digest, hex, sigv4};
+use crate::access::{digest, sigv4};
 use crate::config::{ProcessEnvironment, Secret};
+use crate::hex;
 use crate::provider::Dialer;
 use crate::snapshot::Snapshot;
 
@@ -61,7 +62,7 @@ pub fn run(command: &Command) -> Result<ExitCode> {
     let name = serde_json::to_string(name)?; // a JSON string is a YAML one, too
     println!(
         "- {{ name: {name}, sha256: \"{}\" }}",
-        hex(&digest(key.as_bytes()))
+        hex::encode(&digest(key.as_bytes()))
     );
     eprintln!(
         "Keep the key: it cannot be shown again. The last line goes under teams.{team}.keys."

@@ -4,6 +4,8 @@
 //! provider that dies in the middle of one never leaves half an event with the caller. Lines end in LF or CRLF; the
 //! lone CR that the standard also allows is sent by no provider and is not a line end here.
 
+use std::borrow::Cow;
+
 use bytes::{Bytes, BytesMut};
 use memchr::memchr;
 
@@ -79,6 +81,19 @@ pub fn data(frame: &[u8]) -> impl Iterator<Item = &[u8]> {
         let value = line.strip_prefix(b"data:")?;
         Some(value.strip_prefix(b" ").unwrap_or(value))
     })
+}
+
+/// The data of a frame, less the space around it; its lines are joined by LF. None where it has none.
+pub fn joined(frame: &[u8]) -> Option<Cow<'_, [u8]>> {
+    let mut lines = data(frame);
+    let first = lines.next()?;
+    let Some(second) = lines.next() else {
+        return Some(Cow::Borrowed(first.trim_ascii()));
+    };
+    // Legal, though nobody sends it.
+    let rest: Vec<&[u8]> = lines.collect();
+    let joined = [&[first, second], &rest[..]].concat().join(&b'\n');
+    Some(Cow::Owned(joined.trim_ascii().to_vec()))
 }
 
 /// The event's name, where the frame has one.

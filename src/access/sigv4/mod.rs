@@ -15,6 +15,7 @@ use http::{HeaderMap, header};
 use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
 
+use crate::hex;
 use crate::sigv4::{self, Request, Scope};
 
 /// What our ids begin with, as AWS's begin with `AKIA`.
@@ -168,7 +169,7 @@ impl<'a> Claim<'a> {
             scope,
             time,
             signed_names: parts.signed_names,
-            signature: parse_hex(parts.signature).ok_or(Refused::Malformed)?,
+            signature: hex::digest(parts.signature).ok_or(Refused::Malformed)?,
         })
     }
 
@@ -179,7 +180,7 @@ impl<'a> Claim<'a> {
     pub fn check(&self, head: &SignedHead<'_>, body: &[u8], secret: &str) -> Result<(), Refused> {
         let fields = signed_fields(self.signed_names, head)?;
         let hash = ring::digest::digest(&ring::digest::SHA256, body);
-        let payload = sigv4::hex(hash.as_ref());
+        let payload = hex::encode(hash.as_ref());
         let stated = head.fields.get("x-amz-content-sha256");
         if stated.is_some_and(|stated| stated.as_bytes() != payload.as_bytes()) {
             return Err(Refused::Body);
@@ -295,20 +296,4 @@ fn signed_fields<'a>(
         }
     }
     Ok(fields)
-}
-
-fn parse_hex(text: &str) -> Option<[u8; 32]> {
-    let nibble = |byte: u8| match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        _ => None,
-    };
-    let mut bytes = [0; 32];
-    if text.len() != 2 * bytes.len() {
-        return None;
-    }
-    for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-        *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
-    }
-    Some(bytes)
 }

@@ -61,11 +61,10 @@ impl Watch {
 
     /// Looks at one frame.
     pub fn see(&mut self, frame: &[u8]) -> Seen {
-        let mut lines = sse::data(frame);
-        let Some(first) = lines.next() else {
+        let Some(data) = sse::joined(frame) else {
             return Seen::Nothing;
         };
-        let data = first.trim_ascii();
+        let data = data.as_ref();
         if data == b"[DONE]" {
             return Seen::Done;
         }
@@ -75,12 +74,7 @@ impl Watch {
         if data.is_empty() {
             return Seen::Nothing;
         }
-        // A chunk in several data lines is legal, though nobody sends one: join them to read them.
-        let rest: Vec<&[u8]> = lines.collect();
-        match rest.is_empty() {
-            true => self.read(data),
-            false => self.read(&[&[data], &rest[..]].concat().join(&b'\n')),
-        }
+        self.read(data)
     }
 
     fn read(&mut self, data: &[u8]) -> Seen {

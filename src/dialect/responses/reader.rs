@@ -1,7 +1,5 @@
 //! Reads a provider's stream.
 
-use std::borrow::Cow;
-
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -33,17 +31,11 @@ impl Reader {
 
 impl ReadStream for Reader {
     fn read(&mut self, frame: &[u8], out: &mut Vec<Delta>) -> Result<(), Malformed> {
-        let mut lines = sse::data(frame);
-        let Some(first) = lines.next() else {
+        let Some(data) = sse::joined(frame) else {
             return Ok(());
         };
-        let rest: Vec<&[u8]> = lines.collect();
-        let data = match rest.is_empty() {
-            true => Cow::Borrowed(first),
-            false => Cow::Owned([&[first], &rest[..]].concat().join(&b'\n')),
-        };
         // Some servers end their streams as chat completions end.
-        if self.is_ended || data.trim_ascii().is_empty() || data.trim_ascii() == b"[DONE]" {
+        if self.is_ended || data.is_empty() || data.as_ref() == b"[DONE]" {
             return Ok(());
         }
         let event: Event<'_> = serde_json::from_slice(&data)?;

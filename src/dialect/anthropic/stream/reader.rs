@@ -88,16 +88,10 @@ impl Reader {
 
 impl ReadStream for Reader {
     fn read(&mut self, frame: &[u8], out: &mut Vec<Delta>) -> Result<(), Malformed> {
-        let mut lines = sse::data(frame);
-        let Some(first) = lines.next() else {
+        let Some(data) = sse::joined(frame) else {
             return Ok(());
         };
-        let rest: Vec<&[u8]> = lines.collect();
-        let data = match rest.is_empty() {
-            true => Cow::Borrowed(first),
-            false => Cow::Owned([&[first], &rest[..]].concat().join(&b'\n')),
-        };
-        if self.is_over || data.trim_ascii().is_empty() {
+        if self.is_over || data.is_empty() {
             return Ok(());
         }
         let event: Event<'_> = serde_json::from_slice(&data)?;

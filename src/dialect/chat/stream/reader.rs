@@ -114,27 +114,17 @@ impl Reader {
 
 impl ReadStream for Reader {
     fn read(&mut self, frame: &[u8], out: &mut Vec<Delta>) -> Result<(), Malformed> {
-        let mut lines = sse::data(frame);
-        let Some(first) = lines.next().map(<[u8]>::trim_ascii) else {
+        let Some(data) = sse::joined(frame) else {
             return Ok(());
         };
-        if self.is_ended || first.is_empty() {
+        let data = data.as_ref();
+        if self.is_ended || data.is_empty() {
             return Ok(());
         }
-        if first == b"[DONE]" {
+        if data == b"[DONE]" {
             self.end_whole(out);
             return Ok(());
         }
-        let rest: Vec<&[u8]> = lines.collect();
-        let joined;
-        let data = match rest.is_empty() {
-            true => first,
-            // Legal, though nobody sends it.
-            false => {
-                joined = [&[first], &rest[..]].concat().join(&b'\n');
-                &joined
-            }
-        };
         if sse::event(frame) == Some(b"error") {
             self.is_ended = true;
             out.push(Delta::Error(read_event(data)));

@@ -2,8 +2,6 @@
 //!
 //! A stream has no event that ends it: it is whole if every candidate said why it ended.
 
-use std::borrow::Cow;
-
 use super::candidate::Candidate;
 use crate::dialect::common::{Context, Delta, Finish, Malformed, ReadStream};
 use crate::dialect::gemini::answer::usage;
@@ -119,17 +117,10 @@ impl ReadStream for Reader {
         if self.is_over {
             return Ok(());
         }
-        let mut lines = sse::data(frame);
-        let Some(first) = lines.next() else {
+        let Some(data) = sse::joined(frame) else {
             return Ok(());
         };
-        let mut data = Cow::Borrowed(first);
-        for line in lines {
-            let data = data.to_mut();
-            data.push(b'\n');
-            data.extend_from_slice(line);
-        }
-        let data = data.trim_ascii();
+        let data = data.as_ref();
         // Not Google's, but some proxies end every stream like OpenAI.
         if data.is_empty() || data == b"[DONE]" {
             return Ok(());

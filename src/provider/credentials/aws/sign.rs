@@ -11,6 +11,7 @@ use ring::hmac;
 use super::super::Outgoing;
 use super::Credentials;
 use crate::config::Secret;
+use crate::hex;
 use crate::sigv4::{self, Request, Scope};
 
 const DATE: HeaderName = HeaderName::from_static("x-amz-date");
@@ -96,7 +97,7 @@ impl Keys {
             ", SignedHeaders=",
             signed_names,
             ", Signature=",
-            &sigv4::hex(tag.as_ref()),
+            &hex::encode(tag.as_ref()),
         ];
         let mut authorization = value(authorization.concat())?;
         authorization.set_sensitive(true);
