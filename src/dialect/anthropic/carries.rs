@@ -24,7 +24,9 @@ pub const fn carries(feature: Feature) -> Carry {
             Carry::Partly("`https:` and `http:`; none in the model's own turns")
         }
         F::UploadedFile => Carry::Partly("images and documents uploaded to Anthropic"),
-        F::ToolStrict => Carry::Partly("Claude 4.5 and later, and Opus 4.1"),
+        F::ToolStrict => Carry::Partly(
+            "Claude 4.5 and later, and Opus 4.1, without the schema's bounds; others lenient",
+        ),
         F::JsonSchema => Carry::Partly(
             "Claude 4.5 and later, and Opus 4.1, without the schema's name, description and bounds; others in words alone",
         ),

@@ -24,7 +24,7 @@ const BOUNDS: [&str; 11] = [
     "maxProperties",
 ];
 
-/// `schema` as it is taken, and whether a bound of it was lost. What needs no change keeps its bytes.
+/// `schema` as it is taken, and whether some of what it says was lost. What needs no change keeps its bytes.
 pub(in crate::dialect) fn enforceable(schema: Cow<'_, Json>) -> (Cow<'_, Json>, bool) {
     let mut value = schema.value();
     let mut change = Change::default();
@@ -55,8 +55,8 @@ impl Change {
         for (name, closes) in [
             ("items", true),
             ("prefixItems", true),
-            ("anyOf", true),
-            ("oneOf", true),
+            ("anyOf", closes),
+            ("oneOf", closes),
             ("allOf", false),
         ] {
             match schema.get_mut(name) {
@@ -69,7 +69,10 @@ impl Change {
         let closed = Value::Bool(false);
         if closes && is_object(schema) && schema.get("additionalProperties") != Some(&closed) {
             self.is_any = true;
-            schema.insert("additionalProperties".to_owned(), closed);
+            // Whoever says that an object is open means it.
+            self.is_loss |= schema
+                .insert("additionalProperties".to_owned(), closed)
+                .is_some();
         }
     }
 
@@ -114,12 +117,22 @@ mod tests {
             (
                 r#"{"type":"array","minItems":1,"items":{"type":["object","null"],"additionalProperties":true}}"#,
                 r#"{"type":"array","minItems":1,"items":{"type":["object","null"],"additionalProperties":false}}"#,
-                false,
+                true,
             ),
             (
                 r##"{"$defs":{"a":{"type":"object"}},"allOf":[{"type":"object"}],"anyOf":[{"$ref":"#/$defs/a"}]}"##,
                 r##"{"$defs":{"a":{"type":"object","additionalProperties":false}},"allOf":[{"type":"object"}],"anyOf":[{"$ref":"#/$defs/a"}]}"##,
                 false,
+            ),
+            (
+                r#"{"allOf":[{"anyOf":[{"type":"object"}],"properties":{"a":{"type":"object"}}}]}"#,
+                r#"{"allOf":[{"anyOf":[{"type":"object"}],"properties":{"a":{"type":"object","additionalProperties":false}}}]}"#,
+                false,
+            ),
+            (
+                r#"{"prefixItems":[{"minItems":2,"items":{"const":{"minItems":2,"type":"object"}}}]}"#,
+                r#"{"prefixItems":[{"items":{"const":{"minItems":2,"type":"object"}}}]}"#,
+                true,
             ),
             ("true", "true", false),
         ] {

@@ -25,9 +25,11 @@ pub const fn carries(feature: Feature) -> Carry {
         F::Audio | F::Video => {
             Carry::Partly("in the formats that Converse names; none in the model's own turns")
         }
-        F::ToolStrict => Carry::Partly("models with structured outputs"),
+        F::ToolStrict => Carry::Partly(
+            "models with structured outputs, a Claude without the schema's bounds; others lenient",
+        ),
         F::JsonSchema => Carry::Partly(
-            "models with structured outputs, a Claude without its bounds; others in words alone",
+            "models with structured outputs, a Claude without the schema's bounds; others in words alone",
         ),
         F::JsonObject => Carry::Partly("in words alone"),
         F::ToolChoiceRequired | F::ToolChoiceNamed => {

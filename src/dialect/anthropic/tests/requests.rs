@@ -781,6 +781,45 @@ fn tool_choices_and_schemas_take_anthropics_form() {
 }
 
 #[test]
+fn schemas_that_are_enforced_are_as_a_claude_takes_them() {
+    let asked = r#"{"type":"object","properties":{"maximum":{"type":"integer","maximum":9}}}"#;
+    let taken = r#"{"type":"object","properties":{"maximum":{"type":"integer"}},"additionalProperties":false}"#;
+    for (caller, strict, of_tool, of_format, lost) in [
+        (
+            Dialect::Chat,
+            Some(true),
+            taken,
+            taken,
+            "strict,response_format",
+        ),
+        (Dialect::Chat, None, asked, taken, "response_format"),
+        (Dialect::Anthropic, Some(true), asked, asked, ""),
+    ] {
+        let mut request = foreign(caller);
+        let schema = Json::parse(asked).unwrap();
+        request.tools.push(Tool::Function(Function {
+            name: "look".into(),
+            description: None,
+            parameters: Some(schema.clone()),
+            strict,
+            cache: None,
+        }));
+        request.format = Format::Schema {
+            name: None,
+            description: None,
+            schema,
+            strict: None,
+        };
+        let (body, dropped) = sent(&request, &to("claude-sonnet-4-5"));
+        assert_eq!(body["tools"][0]["input_schema"].to_string(), of_tool);
+        let format = &body["output_config"]["format"];
+        assert_eq!(format["schema"].to_string(), of_format);
+        assert_eq!(dropped, lost);
+        assert!(body["system"].is_null());
+    }
+}
+
+#[test]
 fn vertex_names_its_version_in_place_of_the_model() {
     let mut request = foreign(Dialect::Chat);
     request.stream = true;
