@@ -168,14 +168,7 @@ impl<'a> Media<'a> {
     /// None if Anthropic cannot reach it.
     pub fn image(source: &'a Source) -> Option<Self> {
         match source {
-            Source::Base64 { media_type, data } => Some(Self::Base64 {
-                // Common, accepted by OpenAI, and refused here.
-                media_type: match media_type.eq_ignore_ascii_case("image/jpg") {
-                    true => "image/jpeg",
-                    false => media_type,
-                },
-                data,
-            }),
+            Source::Base64 { media_type, data } => Some(Self::Base64 { media_type, data }),
             Source::Url { url, .. } => {
                 let is_web = url.starts_with("https:") || url.starts_with("http:");
                 is_web.then_some(Self::Url { url })

@@ -250,7 +250,15 @@ impl<'a, 'w> Turns<'a, 'w> {
     }
 
     fn image(&mut self, source: &'a Source, voice: Voice) -> Option<Block<'a>> {
-        let media = Media::image(source).filter(|_| voice == Voice::User || voice == Voice::Aside);
+        let mut media =
+            Media::image(source).filter(|_| voice == Voice::User || voice == Voice::Aside);
+        if let Some(Media::Base64 { media_type, .. }) = &mut media
+            && !self.is_own
+            && media_type.eq_ignore_ascii_case("image/jpg")
+        {
+            // Common, taken by OpenAI, and refused here.
+            *media_type = "image/jpeg";
+        }
         if media.is_none() {
             self.dropped.note(match source {
                 Source::Base64 { .. } | Source::Text(_) => Feature::ImageData,

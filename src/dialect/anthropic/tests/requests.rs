@@ -338,18 +338,23 @@ fn json_that_no_model_is_held_to_is_asked_for_in_words() {
 
 #[test]
 fn a_picture_of_a_common_misnomer_is_a_jpeg() {
-    let source = Source::Base64 {
-        media_type: "image/jpg".into(),
-        data: "AA==".into(),
-    };
-    let mut request = foreign(Dialect::Chat);
-    let detail = None;
-    request
-        .turns
-        .push(turn(Role::User, vec![Content::Image { source, detail }]));
-    let (body, _) = sent(&request, &to("claude-sonnet-4-5"));
-    let source = &body["messages"][0]["content"][1]["source"];
-    assert_eq!(source["media_type"], "image/jpeg", "{body}");
+    for (caller, said, media_type) in [
+        (Dialect::Chat, "image/jpg", "image/jpeg"),
+        (Dialect::Chat, "Image/JPG", "image/jpeg"),
+        (Dialect::Chat, "image/png", "image/png"),
+        (Dialect::Anthropic, "image/jpg", "image/jpg"),
+    ] {
+        let source = Source::Base64 {
+            media_type: said.into(),
+            data: "AA==".into(),
+        };
+        let detail = None;
+        let mut request = foreign(caller);
+        request.turns[0] = turn(Role::User, vec![Content::Image { source, detail }]);
+        let (body, _) = sent(&request, &to("claude-sonnet-4-5"));
+        let source = &body["messages"][0]["content"][0]["source"];
+        assert_eq!(source["media_type"], media_type, "{body}");
+    }
 }
 
 #[test]
