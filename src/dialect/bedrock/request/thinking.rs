@@ -177,7 +177,9 @@ impl Fitting<'_, '_> {
             );
         }
         // A budget is refused in the middle of calls that began without a thought.
-        let limit = self.request.max_tokens.unwrap_or(self.claude.output_max);
+        let output_max = self.claude.output_max;
+        let limit = self.request.max_tokens;
+        let limit = limit.map_or(output_max, |limit| limit.min(output_max));
         if limit <= BUDGET_MIN || self.goes_on_from_unsealed_call() {
             self.dropped.note(Feature::Reasoning);
             return (None, None);

@@ -365,6 +365,14 @@ fn reasoning_is_fitted_to_the_family() {
             json!(null),
             "reasoning_effort",
         ),
+        // The budget is within the limit as it is sent.
+        (
+            CLAUDE_4_5,
+            tokens(100_000),
+            Some(200_000),
+            json!({"thinking": {"type": "enabled", "budget_tokens": 48_000}}),
+            "reasoning_effort,max_tokens",
+        ),
         (CLAUDE_4_5, effort(Effort::None), None, json!(null), ""),
         (
             opus,
