@@ -316,7 +316,7 @@ impl<'a> Fitting<'a, '_> {
         };
         let is_sent = |content: &Content| match content {
             Content::Thinking(_) => is_sealed(content),
-            Content::Text { text, .. } => !text.trim_ascii().is_empty(),
+            Content::Text { text, .. } => !text.trim().is_empty(),
             _ => true,
         };
         let first = said.find(|part| is_sent(&part.content));

@@ -211,7 +211,7 @@ impl<'a, 'w> Turns<'a, 'w> {
             _ => return None,
         };
         // Anthropic refuses texts without a word.
-        if !self.is_own && text.trim_ascii().is_empty() {
+        if !self.is_own && text.trim().is_empty() {
             return None;
         }
         if voice == Voice::Aside {

@@ -319,12 +319,17 @@ fn a_forced_call_is_made_without_thinking() {
 
 #[test]
 fn what_the_model_said_last_ends_in_no_space() {
-    let mut request = foreign(Dialect::Chat);
-    request
-        .turns
-        .push(turn(Role::Assistant, vec![text("Title: \n")]));
-    let (body, _) = sent(&request, &to("claude-sonnet-4-5"));
-    assert_eq!(body["messages"][1]["content"][0]["text"], "Title:");
+    for (caller, said, content) in [
+        (Dialect::Chat, "Title: \n", json!("Title:")),
+        (Dialect::Chat, "Title:\u{a0}", json!("Title:")),
+        (Dialect::Chat, "\u{a0}", Value::Null),
+        (Dialect::Anthropic, "Title: ", json!("Title: ")),
+    ] {
+        let mut request = foreign(caller);
+        request.turns.push(turn(Role::Assistant, vec![text(said)]));
+        let (body, _) = sent(&request, &to("claude-sonnet-4-5"));
+        assert_eq!(body["messages"][1]["content"][0]["text"], content);
+    }
 }
 
 #[test]

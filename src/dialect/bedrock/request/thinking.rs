@@ -270,7 +270,7 @@ impl Fitting<'_, '_> {
         };
         let first = said.find(|part| match &part.content {
             Content::Thinking(_) => is_sealed(&part.content),
-            Content::Text { text, .. } => !text.trim_ascii().is_empty(),
+            Content::Text { text, .. } => !text.trim().is_empty(),
             _ => true,
         });
         first.is_some_and(|part| !is_sealed(&part.content))

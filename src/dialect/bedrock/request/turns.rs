@@ -230,7 +230,7 @@ impl<'a, 'w> Turns<'a, 'w> {
         items: &mut Vec<Item<'a>>,
     ) {
         // Converse refuses texts without a word.
-        if !self.is_own && text.trim_ascii().is_empty() {
+        if !self.is_own && text.trim().is_empty() {
             return;
         }
         if voice == Voice::Aside {
