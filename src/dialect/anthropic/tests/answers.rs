@@ -114,6 +114,30 @@ fn every_end_has_its_reason() {
 }
 
 #[test]
+fn an_answer_that_calls_tools_ends_so() {
+    for (block, reason, finish) in [
+        ("tool_use", "end_turn", Finish::ToolCalls),
+        ("tool_use", "max_tokens", Finish::Length),
+        ("server_tool_use", "end_turn", Finish::Stop),
+    ] {
+        let block = json!({"type": block, "id": "a", "name": "look", "input": {}});
+        let whole = json!({"content": [block], "stop_reason": reason}).to_string();
+        let answer = read_answer(whole.as_bytes(), &context()).unwrap();
+        assert_eq!(answer.choices[0].finish, Some(finish.clone()));
+        let events = [
+            json!({"type": "message_start", "message": {}}),
+            json!({"type": "content_block_start", "index": 0, "content_block": block}),
+            json!({"type": "content_block_stop", "index": 0}),
+            json!({"type": "message_delta", "delta": {"stop_reason": reason}}),
+            json!({"type": "message_stop"}),
+        ];
+        let stream: String = events.map(|event| format!("data: {event}\n\n")).concat();
+        let answer = collected(deltas(stream.as_bytes())).unwrap();
+        assert_eq!(answer.choices[0].finish, Some(finish));
+    }
+}
+
+#[test]
 fn what_is_no_message_is_malformed() {
     for body in [
         "",

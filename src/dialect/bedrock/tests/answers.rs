@@ -122,6 +122,33 @@ fn another_dialects_answer_is_valid_here() {
 }
 
 #[test]
+fn an_answer_that_calls_tools_ends_so() {
+    for (kind, reason, finish) in [
+        ("tool_use", "end_turn", Finish::ToolCalls),
+        ("tool_use", "max_tokens", Finish::Length),
+        ("server_tool_use", "end_turn", Finish::Stop),
+    ] {
+        let block = json!({"toolUseId": "a", "name": "look", "type": kind, "input": {}});
+        let whole = json!({"output": {"message": {"content": [{"toolUse": block}]}},
+            "stopReason": reason});
+        let answer = read_answer(whole.to_string().as_bytes(), &context()).unwrap();
+        assert_eq!(answer.choices[0].finish, Some(finish.clone()));
+        let stream = stream_from(&[
+            ("messageStart", json!({"role": "assistant"})),
+            (
+                "contentBlockStart",
+                json!({"contentBlockIndex": 0, "start": {"toolUse": block}}),
+            ),
+            ("contentBlockStop", json!({"contentBlockIndex": 0})),
+            ("messageStop", json!({"stopReason": reason})),
+            ("metadata", json!({})),
+        ]);
+        let answer = collected(deltas_of(&stream)).unwrap();
+        assert_eq!(answer.choices[0].finish, Some(finish));
+    }
+}
+
+#[test]
 fn what_is_no_answer_is_malformed() {
     for body in [
         "",

@@ -486,6 +486,153 @@ fn reasoning_is_fitted_to_the_family() {
 }
 
 #[test]
+fn a_forced_call_is_made_without_a_claudes_thinking() {
+    let effort = |effort| reasoning(Some(effort), None);
+    let off = json!({"thinking": {"type": "disabled"}});
+    for (model, asked, sent, lost) in [
+        (
+            CLAUDE_4_5,
+            effort(Effort::High),
+            json!(null),
+            "reasoning_effort",
+        ),
+        (
+            "anthropic.claude-opus-4-8",
+            effort(Effort::High),
+            json!(null),
+            "reasoning_effort",
+        ),
+        (
+            "anthropic.claude-sonnet-5",
+            effort(Effort::High),
+            off.clone(),
+            "reasoning_effort",
+        ),
+        (
+            "anthropic.claude-sonnet-5",
+            effort(Effort::None),
+            off.clone(),
+            "",
+        ),
+        ("anthropic.claude-sonnet-5", None, off, ""),
+        (CLAUDE_4_5, None, json!(null), ""),
+        (
+            "us.amazon.nova-2-lite-v1:0",
+            effort(Effort::Low),
+            json!({"reasoningConfig": {"type": "enabled", "maxReasoningEffort": "low"}}),
+            "",
+        ),
+    ] {
+        let mut request = foreign();
+        request.tools.push(function("look"));
+        request.tool_choice = Some(ToolChoice::Required);
+        request.reasoning = asked.clone();
+        let (body, dropped) = written(&request, model);
+        assert_eq!(
+            body["additionalModelRequestFields"], sent,
+            "{model} {asked:?}"
+        );
+        assert_eq!(body["toolConfig"]["toolChoice"], json!({"any": {}}));
+        assert_eq!(dropped, lost, "{model} {asked:?}");
+    }
+}
+
+#[test]
+fn a_limit_is_set_where_converse_would_set_a_lower_one() {
+    for (model, asked, sent, lost) in [
+        (CLAUDE_4_5, None, json!(64_000), ""),
+        (CLAUDE_4_5, Some(100), json!(100), ""),
+        (CLAUDE_4_5, Some(64_001), json!(64_000), "max_tokens"),
+        (NOVA, None, json!(null), ""),
+        (NOVA, Some(64_001), json!(64_001), ""),
+    ] {
+        let mut request = foreign();
+        request.max_tokens = asked;
+        let (body, dropped) = written(&request, model);
+        assert_eq!(body["inferenceConfig"]["maxTokens"], sent, "{model}");
+        assert_eq!(dropped, lost, "{model} {asked:?}");
+    }
+    let (body, _) = written(&caller(), CLAUDE_4_5);
+    assert!(body["inferenceConfig"].is_null());
+}
+
+#[test]
+fn schemas_that_are_enforced_are_as_a_claude_takes_them() {
+    let asked = r#"{"type":"object","properties":{"maximum":{"type":"integer","maximum":9}}}"#;
+    let taken = r#"{"type":"object","properties":{"maximum":{"type":"integer"}},"additionalProperties":false}"#;
+    let qwen = "qwen.qwen3-32b-v1:0";
+    for (source, model, schema, lost) in [
+        (Dialect::Chat, CLAUDE_4_5, taken, "strict,response_format"),
+        (Dialect::Chat, qwen, asked, ""),
+        (Dialect::Bedrock, CLAUDE_4_5, asked, ""),
+    ] {
+        let mut request = foreign();
+        request.source = source;
+        let parameters = Json::parse(asked).unwrap();
+        request.format = Format::Schema {
+            name: None,
+            description: None,
+            schema: parameters.clone(),
+            strict: Some(true),
+        };
+        request.tools.push(Tool::Function(Function {
+            name: "look".into(),
+            description: None,
+            parameters: Some(parameters),
+            strict: Some(true),
+            cache: None,
+        }));
+        let (body, dropped) = written(&request, model);
+        let format = &body["outputConfig"]["textFormat"]["structure"]["jsonSchema"];
+        assert_eq!(format["schema"], schema, "{model}");
+        let tool = &body["toolConfig"]["tools"][0]["toolSpec"];
+        assert_eq!(tool["inputSchema"]["json"].to_string(), schema, "{model}");
+        assert_eq!(dropped, lost, "{model}");
+        assert!(body["system"].is_null());
+    }
+}
+
+#[test]
+fn json_that_no_model_is_held_to_is_asked_for_in_words() {
+    let mut request = foreign();
+    request.format = Format::Json;
+    request
+        .turns
+        .insert(0, turn(Role::System, vec![Part::text("Be brief.")]));
+    let (body, dropped) = written(&request, CLAUDE_4_5);
+    assert_eq!(
+        body["system"],
+        json!([{"text": "Be brief."}, {"text": "Answer with nothing but a JSON object."}])
+    );
+    assert_eq!(dropped, "response_format");
+    let (body, _) = written(
+        &Request {
+            source: Dialect::Bedrock,
+            ..request
+        },
+        CLAUDE_4_5,
+    );
+    assert_eq!(body["system"], json!([{"text": "Be brief."}]));
+}
+
+#[test]
+fn what_a_claude_said_last_ends_in_no_space() {
+    for (source, model, said) in [
+        (Dialect::Chat, CLAUDE_4_5, "Title:"),
+        (Dialect::Chat, NOVA, "Title: \n"),
+        (Dialect::Bedrock, CLAUDE_4_5, "Title: \n"),
+    ] {
+        let mut request = foreign();
+        request.source = source;
+        request
+            .turns
+            .push(turn(Role::Assistant, vec![Part::text("Title: \n")]));
+        let (body, _) = written(&request, model);
+        assert_eq!(body["messages"][1]["content"][0]["text"], said, "{model}");
+    }
+}
+
+#[test]
 fn settings_are_fitted_to_the_family() {
     let mut request = foreign();
     request.max_tokens = Some(4_096);
@@ -514,10 +661,6 @@ fn settings_are_fitted_to_the_family() {
             "requestMetadata": {"team": "search"},
         })
     );
-    request.max_tokens = None;
-    let (body, _) = written(&request, CLAUDE_4_5);
-    assert_eq!(body["inferenceConfig"]["maxTokens"], 64_000);
-    request.max_tokens = Some(4_096);
     let (body, dropped) = written(&request, CLAUDE_4_5);
     assert_eq!(dropped, "seed,temperature,top_p,stop,metadata");
     assert_eq!(body["additionalModelRequestFields"], json!({"top_k": 40}));
@@ -604,19 +747,28 @@ fn cache_marks_are_those_that_the_family_takes() {
 fn arguments_that_are_no_object_become_one() {
     let mut request = foreign();
     request.tools.push(function("look"));
-    request.turns.push(turn(
-        Role::Assistant,
-        vec![Part::from(Content::ToolCall {
+    for (arguments, input) in [
+        ("{", json!({"arguments": "{"})),
+        ("[1]", json!({"arguments": "[1]"})),
+        (" null ", json!({})),
+        ("", json!({})),
+        (r#"{"a":1}"#, json!({"a": 1})),
+    ] {
+        let call = Content::ToolCall {
             id: "a".into(),
             name: "look".into(),
-            arguments: "{".into(),
+            arguments: arguments.into(),
             signature: None,
-        })],
-    ));
-    let (body, dropped) = written(&request, NOVA);
-    let call = &body["messages"][1]["content"][0]["toolUse"];
-    assert_eq!(call["input"], json!({"arguments": "{"}));
-    assert_eq!(dropped, "");
+        };
+        request.turns.truncate(1);
+        request
+            .turns
+            .push(turn(Role::Assistant, vec![Part::from(call)]));
+        let (body, dropped) = written(&request, NOVA);
+        let call = &body["messages"][1]["content"][0]["toolUse"];
+        assert_eq!(call["input"], input);
+        assert_eq!(dropped, "");
+    }
 }
 
 #[test]

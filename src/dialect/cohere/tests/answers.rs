@@ -37,6 +37,32 @@ fn what_is_billed_is_the_usage() {
     assert_eq!(super::usage(b"<html>"), None);
 }
 
+#[test]
+fn an_answer_that_calls_tools_ends_so() {
+    let call =
+        json!({"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}});
+    for (calls, reason, finish) in [
+        (vec![call.clone()], "COMPLETE", Finish::ToolCalls),
+        (vec![call], "MAX_TOKENS", Finish::Length),
+        (Vec::new(), "COMPLETE", Finish::Stop),
+    ] {
+        let whole = json!({"id": "a", "finish_reason": reason,
+            "message": {"role": "assistant", "tool_calls": calls}});
+        let answer = read_answer(whole.to_string().as_bytes(), &context()).unwrap();
+        assert_eq!(answer.choices[0].finish, Some(finish.clone()));
+        let start = json!({"id": "a", "type": "message-start", "delta": {"message": {}}});
+        let calls = calls.iter().map(|call| {
+            json!({"type": "tool-call-start", "index": 0,
+                "delta": {"message": {"tool_calls": call}}})
+        });
+        let end = json!({"type": "message-end", "delta": {"finish_reason": reason}});
+        let events = std::iter::once(start).chain(calls).chain([end]);
+        let stream: String = events.map(|event| format!("data: {event}\n\n")).collect();
+        let answer = collected(deltas(&stream)).unwrap();
+        assert_eq!(answer.choices[0].finish, Some(finish));
+    }
+}
+
 fn foreign_answer() -> Answer {
     let thinking = Thinking {
         text: "Hm.".to_owned(),
