@@ -46,6 +46,9 @@ static REQUEST_ID_FIELDS: [HeaderName; 4] = [
     HeaderName::from_static("x-amzn-requestid"),
 ];
 
+static ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
+static INPUT_TOKENS: HeaderName = HeaderName::from_static("x-amzn-bedrock-input-token-count");
+
 impl Head {
     pub(super) fn read(status: StatusCode, fields: &HeaderMap) -> Self {
         let mut ids = REQUEST_ID_FIELDS.iter();
@@ -54,9 +57,9 @@ impl Head {
             content_type: fields.get(header::CONTENT_TYPE).cloned(),
             retry_after: fields.get(header::RETRY_AFTER).cloned(),
             request_id: ids.find_map(|name| fields.get(name)).cloned(),
-            error_type: fields.get("x-amzn-errortype").cloned(),
+            error_type: fields.get(&ERROR_TYPE).cloned(),
             input_tokens: fields
-                .get("x-amzn-bedrock-input-token-count")
+                .get(&INPUT_TOKENS)
                 .and_then(|count| count.to_str().ok()?.parse().ok()),
             is_encoded: fields.contains_key(header::CONTENT_ENCODING),
         }

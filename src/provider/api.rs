@@ -33,18 +33,21 @@ pub enum Api {
 
 impl Api {
     /// The dialects in which `model` answers, the usual one first.
-    pub fn dialects(&self, model: &str, endpoints: &[Endpoint]) -> Vec<Dialect> {
+    pub fn dialects(
+        &self,
+        model: &str,
+        endpoints: &[Endpoint],
+    ) -> impl Iterator<Item = Dialect> + use<> {
+        let served = |endpoint, dialect| endpoints.contains(&endpoint).then_some(dialect);
         let own = match self {
             Self::OpenAi | Self::Azure(_) => {
-                let usual_first = [
-                    (Endpoint::Chat, Dialect::Chat),
-                    (Endpoint::Responses, Dialect::Responses),
-                    (Endpoint::Completions, Dialect::Completions),
-                ];
-                let served = usual_first
-                    .into_iter()
-                    .filter(|(endpoint, _)| endpoints.contains(endpoint));
-                return served.map(|(_, dialect)| dialect).collect();
+                return [
+                    served(Endpoint::Chat, Dialect::Chat),
+                    served(Endpoint::Responses, Dialect::Responses),
+                    served(Endpoint::Completions, Dialect::Completions),
+                ]
+                .into_iter()
+                .flatten();
             }
             Self::Anthropic => Dialect::Anthropic,
             Self::Gemini => Dialect::Gemini,
@@ -56,10 +59,9 @@ impl Api {
             Self::Bedrock => Dialect::Bedrock,
             Self::Cohere => Dialect::Cohere,
         };
-        match endpoints.contains(&Endpoint::Chat) {
-            true => vec![own],
-            false => Vec::new(),
-        }
+        [served(Endpoint::Chat, own), None, None]
+            .into_iter()
+            .flatten()
     }
 
     /// The dialect in which embeddings are asked for, where there are any.
@@ -266,10 +268,11 @@ mod tests {
             is_anthropic: false,
         };
         let chat = [Endpoint::Chat];
-        assert_eq!(
-            vertex.dialects("claude-sonnet-4-5", &chat),
-            [Dialect::Anthropic]
-        );
-        assert_eq!(vertex.dialects("gemini-3-pro", &chat), [Dialect::Gemini]);
+        for (model, dialect) in [
+            ("claude-sonnet-4-5", Dialect::Anthropic),
+            ("gemini-3-pro", Dialect::Gemini),
+        ] {
+            assert!(vertex.dialects(model, &chat).eq([dialect]), "{model}");
+        }
     }
 }

@@ -132,13 +132,11 @@ impl Provider {
     /// The dialect in which `model` shall be asked by a caller who speaks `caller`: that one where it is spoken, else the
     /// provider's usual one. None if the provider serves no text at all.
     pub fn dialect_for(&self, caller: Dialect, model: &str) -> Option<Dialect> {
-        let spoken = self.api.dialects(model, &self.endpoints);
-        match spoken.contains(&caller) {
+        let spoken = || self.api.dialects(model, &self.endpoints);
+        match spoken().any(|dialect| dialect == caller) {
             true => Some(caller),
             // Plain completions take no conversation.
-            false => spoken
-                .into_iter()
-                .find(|dialect| *dialect != Dialect::Completions),
+            false => spoken().find(|dialect| *dialect != Dialect::Completions),
         }
     }
 

@@ -2,16 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::dialect::Usage;
+use crate::dialect::{Usage, scan};
 
 /// What a whole answer says that it cost.
 pub fn usage(answer: &[u8]) -> Option<Usage> {
-    #[derive(Deserialize)]
-    struct Answer {
-        usage: Option<UsageFields>,
-    }
-    let answer: Answer = serde_json::from_slice(answer).ok()?;
-    answer.usage?.read()
+    // Found by a scan: every answer of the fast path is asked for it.
+    let usage: UsageFields = serde_json::from_slice(scan::member(answer, "usage")?).ok()?;
+    usage.read()
 }
 
 /// `usage` as any server writes it.
