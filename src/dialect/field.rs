@@ -1,8 +1,14 @@
 //! What a caller is told of JSON that is not as it must be.
 
-use serde::Deserialize;
-use serde_json::error::Category;
+use std::borrow::Cow;
+use std::fmt;
 
+use serde::Deserialize;
+use serde::de::{self, Deserializer, MapAccess, Visitor};
+use serde_json::error::Category;
+use serde_json::value::RawValue;
+
+use super::scan::MEMBERS_MAX;
 use super::{Error, Kind};
 
 /// Reads JSON of a caller's, which stands at `path`; the path of the whole body is empty.
@@ -28,6 +34,44 @@ fn joined(path: &str, inner: &str) -> String {
         (path, inner) => [path, ".", inner].concat(),
     }
 }
+
+/// The members of an object, in their order: no more than [`MEMBERS_MAX`], and none twice.
+pub struct Members<'a>(pub Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Collect;
+
+        impl<'de> Visitor<'de> for Collect {
+            type Value = Members<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members: Vec<(Cow<'de, str>, &'de RawValue)> = Vec::new();
+                while let Some((Name(name), json)) = map.next_entry()? {
+                    if members.len() == MEMBERS_MAX {
+                        return Err(de::Error::custom("too many fields"));
+                    }
+                    if members.iter().any(|(member, _)| *member == name) {
+                        return Err(de::Error::custom("a repeated field"));
+                    }
+                    members.push((name, json));
+                }
+                Ok(Members(members))
+            }
+        }
+
+        deserializer.deserialize_map(Collect)
+    }
+}
+
+/// A member's name, borrowed unless it is escaped.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
 fn located<'de, T: Deserialize<'de>>(
     json: &'de str,

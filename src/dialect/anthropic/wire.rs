@@ -3,15 +3,14 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, Deserializer, SeqAccess, Visitor};
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::dialect::Error;
 use crate::dialect::common::{Cache, Json};
-use crate::dialect::field::{missing, parse};
-use crate::dialect::scan::MEMBERS_MAX;
+use crate::dialect::field::{Members, missing, parse};
 
 /// An object of a caller's, taken apart member by member: what is not taken is not lost.
 #[derive(Debug)]
@@ -56,43 +55,6 @@ impl<'a> Object<'a> {
         set.map(|(name, json)| (name, Json::of(&json)))
     }
 }
-
-struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Collect;
-
-        impl<'de> Visitor<'de> for Collect {
-            type Value = Members<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members: Vec<(Cow<'de, str>, &'de RawValue)> = Vec::new();
-                while let Some((Name(name), json)) = map.next_entry()? {
-                    if members.len() == MEMBERS_MAX {
-                        return Err(de::Error::custom("too many fields"));
-                    }
-                    if members.iter().any(|(member, _)| *member == name) {
-                        return Err(de::Error::custom("a repeated field"));
-                    }
-                    members.push((name, json));
-                }
-                Ok(Members(members))
-            }
-        }
-
-        deserializer.deserialize_map(Collect)
-    }
-}
-
-/// A member's name, borrowed unless it is escaped.
-#[derive(Deserialize)]
-#[serde(transparent)]
-struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// A string, or a list that is not looked into yet.
 #[derive(Debug)]

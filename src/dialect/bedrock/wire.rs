@@ -1,11 +1,9 @@
 //! Pieces of the wire format that reading and writing share.
 
 use std::borrow::Cow;
-use std::fmt;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use serde::de::{self, Deserializer, MapAccess, Visitor};
 use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -13,8 +11,7 @@ use serde_json::value::RawValue;
 use super::{CALL_ID_MAX, OWN};
 use crate::dialect::Error;
 use crate::dialect::common::{Json, Malformed, Request, fitted_id};
-use crate::dialect::field::parse;
-use crate::dialect::scan::MEMBERS_MAX;
+use crate::dialect::field::{Members, parse};
 
 /// An object of a caller's, taken apart member by member: what is not taken is not lost.
 #[derive(Debug)]
@@ -122,43 +119,6 @@ impl<'a> Union<'a> {
         parse(self.json.get(), &self.path)
     }
 }
-
-struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Collect;
-
-        impl<'de> Visitor<'de> for Collect {
-            type Value = Members<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members: Vec<(Cow<'de, str>, &'de RawValue)> = Vec::new();
-                while let Some((Name(name), json)) = map.next_entry()? {
-                    if members.len() == MEMBERS_MAX {
-                        return Err(de::Error::custom("too many fields"));
-                    }
-                    if members.iter().any(|(member, _)| *member == name) {
-                        return Err(de::Error::custom("a repeated field"));
-                    }
-                    members.push((name, json));
-                }
-                Ok(Members(members))
-            }
-        }
-
-        deserializer.deserialize_map(Collect)
-    }
-}
-
-/// A member's name, borrowed unless it is escaped.
-#[derive(Deserialize)]
-#[serde(transparent)]
-struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// Members that are written as they came.
 #[derive(Debug, Default)]
