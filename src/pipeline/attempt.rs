@@ -39,6 +39,10 @@ pub struct Attempt<'a> {
 }
 
 /// An answer that can be let through.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the large one is the common one, and moved once"
+)]
 pub enum Reply {
     /// All of it.
     Whole(Whole),

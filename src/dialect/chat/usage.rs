@@ -69,11 +69,11 @@ impl UsageFields {
             output_tokens,
             cache_read_tokens: cached.unwrap_or(0),
             cache_write_tokens: input.cache_write_tokens.unwrap_or(0),
-            cache_write_1h_tokens: 0,
             input_audio_tokens: input.audio_tokens.unwrap_or(0),
             reasoning_tokens,
             output_audio_tokens: output.audio_tokens.unwrap_or(0),
             output_image_tokens: output.image_tokens.unwrap_or(0),
+            ..Usage::default()
         })
     }
 }
@@ -190,11 +190,11 @@ mod tests {
             output_tokens: 50,
             cache_read_tokens: 40,
             cache_write_tokens: 30,
-            cache_write_1h_tokens: 0,
             input_audio_tokens: 7,
             reasoning_tokens: 20,
             output_audio_tokens: 5,
             output_image_tokens: 3,
+            ..Usage::default()
         };
         let written = serde_json::to_string(&WireUsage::from(usage)).unwrap();
         assert_eq!(read(&written), Some(usage));

@@ -2,6 +2,7 @@
 
 use super::json::Json;
 use super::request::Part;
+use super::usage::Usage;
 use crate::dialect::Dialect;
 
 /// A model's whole answer.
@@ -64,29 +65,6 @@ impl Finish {
             finish => finish,
         }
     }
-}
-
-/// Tokens that an answer was billed for, as the provider reported them. Zero where it says nothing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
-    /// Tokens of the request: cached, written to the cache, audio and image ones included.
-    pub input_tokens: u64,
-    /// Tokens of the answer: reasoning, audio and image ones included.
-    pub output_tokens: u64,
-    /// Of the input: read from the provider's cache.
-    pub cache_read_tokens: u64,
-    /// Of the input: written to the provider's cache, for any time.
-    pub cache_write_tokens: u64,
-    /// Of those: written for an hour.
-    pub cache_write_1h_tokens: u64,
-    /// Of the input: audio.
-    pub input_audio_tokens: u64,
-    /// Of the output: reasoning.
-    pub reasoning_tokens: u64,
-    /// Of the output: audio.
-    pub output_audio_tokens: u64,
-    /// Of the output: images.
-    pub output_image_tokens: u64,
 }
 
 /// A source that a text cites.

@@ -1,9 +1,10 @@
 //! A stream in the common form.
 
-use super::answer::{Citation, Finish, TokenLogprob, Usage};
+use super::answer::{Citation, Finish, TokenLogprob};
 use super::json::Json;
 use super::request::Source;
 use super::signature::Signature;
+use super::usage::Usage;
 use crate::dialect::{Dialect, Error};
 
 /// What a reader or a writer of answers is told that stands in no body.

@@ -16,8 +16,9 @@ mod reasoning;
 mod request;
 mod signature;
 mod stream;
+mod usage;
 
-pub use answer::{Answer, Choice, Citation, Finish, TokenLogprob, Usage};
+pub use answer::{Answer, Choice, Citation, Finish, TokenLogprob};
 pub use collect::Collector;
 pub use delta::{Context, Delta};
 pub use dropped::Dropped;
@@ -31,3 +32,4 @@ pub use request::{
 };
 pub use signature::Signature;
 pub use stream::{Malformed, ObjectEnd, ReadStream, WriteStream};
+pub use usage::Usage;

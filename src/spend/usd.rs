@@ -1,0 +1,153 @@
+//! Money, exactly.
+
+use std::fmt;
+use std::iter::Sum;
+use std::ops::{Add, AddAssign, Neg, Sub};
+
+/// Pico-dollars in a dollar.
+const PICO: i128 = 1_000_000_000_000;
+
+/// An amount of US dollars: a whole number of pico-dollars (10⁻¹²), never a float.
+///
+/// Arithmetic saturates at ±1.7 × 10²⁶ dollars instead of wrapping round. Nothing here rounds but
+/// [`Usd::from_pico_rounded_up`], which says so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Usd(i128);
+
+impl Usd {
+    /// Nothing.
+    pub const ZERO: Self = Self(0);
+
+    /// So many pico-dollars.
+    #[must_use]
+    pub const fn from_pico(pico: i128) -> Self {
+        Self(pico)
+    }
+
+    /// `numerator / denominator` pico-dollars, rounded up to the next whole one (away from the payer's favour: the gateway
+    /// never counts less than was spent). `denominator` must be positive.
+    #[must_use]
+    pub const fn from_pico_rounded_up(numerator: i128, denominator: i128) -> Self {
+        let whole = numerator.div_euclid(denominator);
+        match numerator.rem_euclid(denominator) {
+            0 => Self(whole),
+            _ => Self(whole.saturating_add(1)),
+        }
+    }
+
+    /// In pico-dollars.
+    #[must_use]
+    pub const fn pico(self) -> i128 {
+        self.0
+    }
+
+    /// Whole micro-dollars (rounded down), and the pico-dollars above them (0 to 999,999): two integers that a database can
+    /// hold and sum without an overflow.
+    ///
+    /// Amounts beyond ±9.2 × 10¹² dollars are held at that.
+    #[must_use]
+    pub fn split(self) -> (i64, i64) {
+        let micro = self.0.div_euclid(1_000_000);
+        let limited = micro.clamp(i64::MIN.into(), i64::MAX.into());
+        (limited as i64, self.0.rem_euclid(1_000_000) as i64)
+    }
+
+    /// What [`Usd::split`] took apart, or sums of it.
+    #[must_use]
+    pub const fn join(micro: i128, pico: i128) -> Self {
+        Self(micro.saturating_mul(1_000_000).saturating_add(pico))
+    }
+
+    /// As a float, for metrics and charts only.
+    #[must_use]
+    pub fn as_f64(self) -> f64 {
+        self.0 as f64 / PICO as f64
+    }
+}
+
+impl Add for Usd {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+}
+
+impl Sub for Usd {
+    type Output = Self;
+
+    fn sub(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
+    }
+}
+
+impl Neg for Usd {
+    type Output = Self;
+
+    fn neg(self) -> Self {
+        Self(self.0.saturating_neg())
+    }
+}
+
+impl AddAssign for Usd {
+    fn add_assign(&mut self, other: Self) {
+        *self = *self + other;
+    }
+}
+
+impl Sum for Usd {
+    fn sum<I: Iterator<Item = Self>>(amounts: I) -> Self {
+        amounts.fold(Self::ZERO, Add::add)
+    }
+}
+
+/// A plain decimal, exact, without trailing zeros: `0.0034`, `-2`, `0`.
+impl fmt::Display for Usd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let size = self.0.unsigned_abs();
+        let (dollars, rest) = (size / PICO.unsigned_abs(), size % PICO.unsigned_abs());
+        let mut text = dollars.to_string();
+        if rest > 0 {
+            let digits = format!("{rest:012}");
+            text.push('.');
+            text.push_str(digits.trim_end_matches('0'));
+        }
+        f.pad_integral(self.0 >= 0, "", &text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_written_exactly() {
+        for (pico, text) in [
+            (0, "0"),
+            (1, "0.000000000001"),
+            (3_400_000_000, "0.0034"),
+            (-2_000_000_000_000, "-2"),
+            (-1_500_000_000_000, "-1.5"),
+            (12_345_678_901_234_567, "12345.678901234567"),
+        ] {
+            assert_eq!(Usd(pico).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn it_rounds_up_only() {
+        for (numerator, denominator, pico) in [(4, 2, 2), (5, 2, 3), (-5, 2, -2), (0, 3, 0)] {
+            let rounded = Usd::from_pico_rounded_up(numerator, denominator);
+            assert_eq!(rounded, Usd(pico));
+        }
+    }
+
+    #[test]
+    fn it_is_split_for_databases_and_joined_again() {
+        for pico in [0, 1, 999_999, 1_000_000, -1, -1_000_001, 7_000_000_000_123] {
+            let (micro, rest) = Usd(pico).split();
+            assert!((0..1_000_000).contains(&rest));
+            assert_eq!(Usd::join(micro.into(), rest.into()), Usd(pico));
+        }
+    }
+}
