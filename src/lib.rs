@@ -15,3 +15,4 @@ pub mod sigv4;
 pub mod snapshot;
 pub mod spend;
 pub mod telemetry;
+pub mod trust;

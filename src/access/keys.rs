@@ -28,7 +28,7 @@ pub struct Keys {
 #[derive(Debug)]
 pub struct Key {
     /// Its name in logs.
-    pub name: String,
+    pub name: Arc<str>,
     /// Who pays.
     pub team: Arc<Team>,
     models: Option<Patterns>,
@@ -40,7 +40,7 @@ pub struct Key {
 #[derive(Debug)]
 pub struct Team {
     /// Its name in logs and metrics.
-    pub name: String,
+    pub name: Arc<str>,
     /// Its place among the teams.
     pub index: usize,
     models: Patterns,
@@ -69,7 +69,7 @@ impl Keys {
             let path = ["teams", name.as_str()];
             let models = patterns(&section.models, &path, known_models, document);
             let team = Arc::new(Team {
-                name: name.clone(),
+                name: name.as_str().into(),
                 index,
                 models,
             });
@@ -95,7 +95,7 @@ impl Keys {
                     .models
                     .map(|models| narrower(&models, &team, &path, known_models, document));
                 let entry = Key {
-                    name: key.name,
+                    name: key.name.into(),
                     team: team.clone(),
                     models,
                     expires: key.expires.map(|date| date.0),

@@ -2,8 +2,12 @@
 
 mod check;
 mod keys;
+mod ledger;
+mod lines;
+mod price;
 mod schema;
 mod serve;
+mod spend;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -36,6 +40,15 @@ enum Command {
         #[command(subcommand)]
         command: keys::Command,
     },
+    /// Price providers' answers, a JSON line each
+    Price(price::Arguments),
+    /// Tell what was spent
+    Spend(spend::Arguments),
+    /// Put the ledger right
+    Ledger {
+        #[command(subcommand)]
+        command: ledger::Command,
+    },
 }
 
 /// Runs the program with the process's arguments. Wrong usage exits with 2.
@@ -47,6 +60,9 @@ pub fn run() -> ExitCode {
         Some(Command::Check { file }) => check::run(&file),
         Some(Command::Schema) => schema::run(),
         Some(Command::Keys { command }) => keys::run(&command),
+        Some(Command::Price(arguments)) => price::run(&arguments),
+        Some(Command::Spend(arguments)) => spend::run(&arguments),
+        Some(Command::Ledger { command }) => ledger::run(&command),
     };
     done.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

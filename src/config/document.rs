@@ -1,7 +1,7 @@
 //! One configuration file, from its text to its sections and diagnostics.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use schemars::JsonSchema;
@@ -131,9 +131,14 @@ impl Document {
         self.push(Severity::Warning, position, message.into())
     }
 
-    /// The files that `${file:…}` refers to, whether they could be read or not: a change of them is a change of this one.
+    /// The files that `${file:…}` or a section refers to, whether they could be read or not: a change of them is a change of this one.
     pub fn files(&self) -> &[PathBuf] {
         &self.files
+    }
+
+    /// Says that a section names a file which is read, too: a change of it is a change of this one.
+    pub fn depends_on(&mut self, file: &Path) {
+        self.files.push(file.to_owned());
     }
 
     /// The text of the file as it stands, its literal secrets hidden; still YAML.

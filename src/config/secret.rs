@@ -12,6 +12,7 @@ use super::schema::SECRET;
 ///
 /// Two secrets are compared in a time that depends on their lengths only.
 #[derive(Clone, Deserialize, Eq)]
+#[serde(transparent)]
 pub struct Secret(String);
 
 impl Secret {

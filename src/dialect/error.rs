@@ -91,6 +91,8 @@ pub enum Kind {
     InvalidApiKey,
     /// The key may not use this model.
     ModelNotAllowed,
+    /// The target has no price, and only targets that have one may be called.
+    ModelNotPriced,
     /// No such model.
     ModelNotFound,
     /// No such path.
@@ -113,6 +115,8 @@ pub enum Kind {
     UpstreamTimeout,
     /// The process is about to end.
     Draining,
+    /// The ledger does not keep up.
+    LedgerBehind,
     /// A provider: too many requests or tokens for now.
     RateLimited,
     /// A provider: nothing is left to spend.
@@ -137,7 +141,7 @@ impl Kind {
                 StatusCode::BAD_REQUEST
             }
             Self::InvalidApiKey => StatusCode::UNAUTHORIZED,
-            Self::ModelNotAllowed => StatusCode::FORBIDDEN,
+            Self::ModelNotAllowed | Self::ModelNotPriced => StatusCode::FORBIDDEN,
             Self::ModelNotFound | Self::UnknownEndpoint | Self::NotFound => StatusCode::NOT_FOUND,
             Self::UnknownMethod => StatusCode::METHOD_NOT_ALLOWED,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
@@ -146,7 +150,9 @@ impl Kind {
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Internal | Self::ProviderFailed => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Upstream => StatusCode::BAD_GATEWAY,
-            Self::Draining | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Draining | Self::LedgerBehind | Self::Overloaded => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
             Self::RateLimited | Self::QuotaSpent => StatusCode::TOO_MANY_REQUESTS,
         }
@@ -158,6 +164,7 @@ impl Kind {
             Self::InvalidRequest => "invalid_request",
             Self::InvalidApiKey => "invalid_api_key",
             Self::ModelNotAllowed => "model_not_allowed",
+            Self::ModelNotPriced => "model_not_priced",
             Self::ModelNotFound => "model_not_found",
             Self::UnknownEndpoint | Self::UnknownMethod => "unknown_endpoint",
             Self::RequestTimeout => "request_timeout",
@@ -168,6 +175,7 @@ impl Kind {
             Self::Upstream => "upstream_error",
             Self::UpstreamTimeout => "upstream_timeout",
             Self::Draining => "draining",
+            Self::LedgerBehind => "ledger_unavailable",
             Self::RateLimited => "rate_limit_exceeded",
             Self::QuotaSpent => "insufficient_quota",
             Self::ContextTooLong => "context_length_exceeded",

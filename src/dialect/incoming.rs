@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use memchr::memmem;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::scan::{self, Fault, Object};
 use super::{Dialect, Error, Operation};
@@ -41,6 +41,8 @@ pub struct Incoming {
     end: usize,
     has_version: bool,
     previous_place: Option<Range<usize>>,
+    /// Where the caller says for whom he asks, and what the request belongs to.
+    tag_places: [Option<Range<usize>>; 2],
     /// What to write where so that a stream reports its usage.
     ask_usage: (Place, &'static str),
 }
@@ -111,9 +113,26 @@ impl Incoming {
             end: object.end(),
             has_version: object.value("anthropic_version").is_some(),
             previous_place,
+            tag_places: tag_places(operation, &object),
             ask_usage,
             body,
         })
+    }
+
+    /// The caller's own words on what the request is for: `user`, and `metadata` as a JSON object. Empty where he gives
+    /// none, and cut to these many bytes: `user` at its end, `metadata` behind the last of its members that fits.
+    pub fn tags(&self, user_max: usize, metadata_max: usize) -> (String, String) {
+        let [user, metadata] = &self.tag_places;
+        let slice = |place: &Option<Range<usize>>| place.clone().map(|place| &self.body[place]);
+        let mut user: String = slice(user)
+            .and_then(|raw| serde_json::from_slice(raw).ok())
+            .unwrap_or_default();
+        while user.len() > user_max {
+            user.pop();
+        }
+        let metadata = slice(metadata).filter(|raw| raw.starts_with(b"{"));
+        let metadata = metadata.map_or_else(String::new, |raw| fitted(raw, metadata_max));
+        (user, metadata)
     }
 
     /// The body as it came.
@@ -283,6 +302,42 @@ fn usage_option(body: &Bytes, object: &Object<'_>) -> Result<(bool, (Place, &'st
     };
     place.range = range.start + place.range.start..range.start + place.range.end;
     Ok((wanted, (place, "true")))
+}
+
+/// Where a dialect has the caller's `user` and `metadata`.
+fn tag_places(operation: Operation, object: &Object<'_>) -> [Option<Range<usize>>; 2] {
+    let (user, metadata) = match operation.dialect() {
+        Dialect::Chat | Dialect::Completions | Dialect::Responses => ("user", "metadata"),
+        Dialect::Anthropic => ("", "metadata"),
+        Dialect::Gemini => ("", "labels"),
+        Dialect::Bedrock => ("", "requestMetadata"),
+        Dialect::Cohere => return [None, None],
+    };
+    [user, metadata].map(|name| object.place(name))
+}
+
+/// A JSON object, or as many of its members as fit into so many bytes.
+fn fitted(raw: &[u8], max: usize) -> String {
+    if raw.len() <= max
+        && let Ok(text) = std::str::from_utf8(raw)
+    {
+        return text.to_owned();
+    }
+    let members: serde_json::Map<String, Value> = serde_json::from_slice(raw).unwrap_or_default();
+    let mut fitted = "{".to_owned();
+    for (name, value) in members {
+        let member = format!("{}:{value}", Value::from(name));
+        // A comma or the last brace goes with each.
+        if fitted.len() + member.len() + 1 > max {
+            break;
+        }
+        if fitted.len() > 1 {
+            fitted.push(',');
+        }
+        fitted.push_str(&member);
+    }
+    fitted.push('}');
+    fitted
 }
 
 #[cfg(test)]

@@ -27,6 +27,7 @@ pub mod scan;
 pub mod sse;
 #[cfg(test)]
 mod table;
+mod tier;
 pub mod tool_names;
 mod translate;
 
@@ -35,5 +36,6 @@ pub use common::Usage;
 pub use error::{Error, Kind};
 pub use incoming::{Incoming, PathFacts};
 pub use names::{Dialect, Endpoint, Operation};
+pub use tier::Tier;
 pub use tool_names::ToolNames;
 pub use translate::{Frames, Framing, model, model_list};

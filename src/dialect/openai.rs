@@ -4,6 +4,7 @@
 //! `stream_options`; an answer keeps all of them, and is only looked at for what it cost and how it ended.
 
 pub(super) mod models;
+mod spoken;
 mod stream;
 
 pub use stream::{Seen, Watch};
@@ -12,7 +13,7 @@ use bytes::Bytes;
 use serde_json::json;
 
 use super::scan::{self, Fault};
-use super::{Error, Kind, Usage};
+use super::{Error, Kind, Usage, chat};
 
 /// The longest `user`, in characters.
 pub(super) const USER_MAX: usize = 64;
@@ -23,22 +24,7 @@ pub(super) const USER_MAX: usize = 64;
 /// The body is empty, cut or no JSON object.
 pub fn read_answer(body: &[u8]) -> Result<Option<Usage>, Fault> {
     let object = scan::object(body)?;
-    Ok(object.value("usage").and_then(usage))
-}
-
-/// `usage` as OpenAI writes it; its compatible providers do, too. Embeddings have no completion.
-fn usage(raw: &[u8]) -> Option<Usage> {
-    let tokens = |name| {
-        std::str::from_utf8(scan::member(raw, name)?)
-            .ok()?
-            .parse()
-            .ok()
-    };
-    Some(Usage {
-        input_tokens: tokens("prompt_tokens")?,
-        output_tokens: tokens("completion_tokens").unwrap_or(0),
-        ..Usage::default()
-    })
+    Ok(object.value("usage").and_then(chat::read_usage))
 }
 
 /// The envelope that OpenAI's SDKs turn into their typed exceptions.
@@ -62,11 +48,12 @@ pub fn error_event(error: &Error) -> Bytes {
 
 fn error_type(kind: Kind) -> &'static str {
     match kind {
-        Kind::ModelNotAllowed => "permission_error",
+        Kind::ModelNotAllowed | Kind::ModelNotPriced => "permission_error",
         Kind::Internal
         | Kind::Upstream
         | Kind::UpstreamTimeout
         | Kind::Draining
+        | Kind::LedgerBehind
         | Kind::Overloaded
         | Kind::ProviderFailed => "server_error",
         Kind::RateLimited => "rate_limit_error",

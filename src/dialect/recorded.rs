@@ -14,6 +14,8 @@ pub struct Recorded {
     pub provider: String,
     /// The path with ids starred.
     pub endpoint: String,
+    /// The path as it was.
+    pub path: String,
     /// Whether the answer was streamed.
     pub stream: bool,
     /// The body that was sent.

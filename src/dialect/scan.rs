@@ -9,7 +9,10 @@ mod scanner;
 use std::borrow::Cow;
 use std::ops::Range;
 
+use memchr::memchr;
 use scanner::Scanner;
+
+pub(in crate::dialect) use scanner::plain_length;
 
 /// The deepest nesting that is accepted, counting the outermost object as one.
 pub const DEPTH_MAX: usize = 128;
@@ -36,6 +39,43 @@ pub fn object(body: &[u8]) -> Result<Object<'_>, Fault> {
 /// known to be valid.
 pub fn member<'a>(object: &'a [u8], name: &str) -> Option<&'a [u8]> {
     Scanner::new(object).find(name)
+}
+
+/// Adds to `out` what a string says. `raw` stands between the quotes of one that is known to be valid. Half a surrogate
+/// pair becomes U+FFFD.
+pub fn unescape(raw: &[u8], out: &mut String) {
+    let mut rest = std::str::from_utf8(raw).unwrap_or_default();
+    while let Some(at) = memchr(b'\\', rest.as_bytes()) {
+        out.push_str(&rest[..at]);
+        let escape = &rest[at + 1..];
+        let (said, length) = match escape.as_bytes().first() {
+            Some(b'u') => unescaped_unit(escape),
+            Some(b'b') => ('\u{8}', 1),
+            Some(b'f') => ('\u{c}', 1),
+            Some(b'n') => ('\n', 1),
+            Some(b'r') => ('\r', 1),
+            Some(b't') => ('\t', 1),
+            Some(byte) if byte.is_ascii() => (char::from(*byte), 1),
+            _ => return,
+        };
+        out.push(said);
+        rest = escape.get(length..).unwrap_or_default();
+    }
+    out.push_str(rest);
+}
+
+/// What `uXXXX` says, or a pair of them, and how long it is.
+fn unescaped_unit(escape: &str) -> (char, usize) {
+    let unit = |from: usize| u16::from_str_radix(escape.get(from..from + 4)?, 16).ok();
+    let low = match escape.get(5..7) {
+        Some("\\u") => unit(7),
+        _ => None,
+    };
+    let units = [unit(1), low].into_iter().flatten();
+    match char::decode_utf16(units).next() {
+        Some(Ok(said)) => (said, if said.len_utf16() == 2 { 11 } else { 5 }),
+        _ => (char::REPLACEMENT_CHARACTER, 5),
+    }
 }
 
 /// A valid JSON object and the places of its top-level values.

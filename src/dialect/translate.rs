@@ -4,8 +4,8 @@ use bytes::Bytes;
 use http::StatusCode;
 
 use super::common::{
-    Answer, Carry, Context, Dropped, Feature, Malformed, Outgoing, ReadStream, Request, ToolChoice,
-    WriteStream,
+    Answer, Carry, Context, Dropped, Feature, Malformed, Outgoing, ReadStream, Request, Said,
+    ToolChoice, WriteStream,
 };
 use super::{
     Dialect, Error, Usage, anthropic, bedrock, chat, cohere, completions, eventstream, gemini,
@@ -102,6 +102,12 @@ impl Dialect {
             Self::Bedrock => bedrock::read_answer(body, context),
             Self::Cohere => cohere::read_answer(body, context),
         }
+    }
+
+    /// What a whole answer says, to be counted where it tells no usage. Nothing where it cannot be read.
+    pub fn said(self, body: &[u8]) -> Said {
+        let read = self.read_answer(body, &Context::default());
+        read.map(|answer| Said::of(&answer)).unwrap_or_default()
     }
 
     /// Writes a whole answer for the caller of `request`.

@@ -9,6 +9,7 @@ use super::caller::Caller;
 use super::fields;
 use super::gateway::{Gateway, Stage};
 use super::record::Record;
+use super::settle::Evidence;
 use super::stored;
 use super::stream::{Ending, Stream};
 use super::surface::Surface;
@@ -100,7 +101,16 @@ pub(super) async fn whole(
     caller: &mut Caller<'_>,
     record: &mut Record<'_>,
 ) -> Result<(), End> {
-    record.usage = whole.usage;
+    match (whole.usage, whole.unreported) {
+        (Some(usage), _) => record.used(usage, whole.tier),
+        (None, Some(unreported)) => {
+            record.evidence = Some(Box::new(Evidence {
+                whole: Some(unreported),
+                ..Evidence::default()
+            }));
+        }
+        (None, None) => record.free(),
+    }
     record.answered(whole.status.as_u16());
     let verdict = match whole.status.is_success() {
         true => "ok",
@@ -108,6 +118,9 @@ pub(super) async fn whole(
     };
     let mut fields = whole.fields;
     fields.extend(route_fields(record, verdict));
+    if whole.status.is_success() {
+        fields.extend(cost_field(record));
+    }
     Ok(caller.answer(whole.status, fields, whole.body).await?)
 }
 
@@ -120,6 +133,30 @@ pub(super) async fn stream(
     record: &mut Record<'_>,
 ) -> Result<(), End> {
     record.first_token();
+    let forwarded = forward(&mut stream, target, gateway, caller, record).await;
+    match stream.usage() {
+        Some((usage, tier)) if stream.is_complete() => record.used(usage, tier),
+        reported => {
+            record.evidence = Some(Box::new(Evidence {
+                reported: reported.map(|(usage, _)| usage),
+                said: stream.take_said(),
+                whole: None,
+            }));
+        }
+    }
+    if forwarded.is_ok() && stream.is_over() {
+        tokio::spawn(stream.finish());
+    }
+    forwarded
+}
+
+async fn forward(
+    stream: &mut Stream,
+    target: &Target,
+    gateway: &Gateway,
+    caller: &mut Caller<'_>,
+    record: &mut Record<'_>,
+) -> Result<(), End> {
     let mut fields = std::mem::take(&mut stream.fields);
     fields.push((header::CACHE_CONTROL, HeaderValue::from_static("no-cache")));
     fields.extend(route_fields(record, "ok"));
@@ -131,15 +168,14 @@ pub(super) async fn stream(
             biased;
             next = stream.next() => next,
             () = caller.left() => return Err(End::Gone),
-            () = &mut cut => return end_with_error(&mut stream, draining(), None, caller, record).await,
+            () = &mut cut => return end_with_error(stream, draining(), None, caller, record).await,
         };
-        record.usage = stream.usage();
         let piece = match next {
             Ok(piece) => piece,
             Err(failure) => {
                 let error = to_error(&target.provider.name, &failure);
                 let detail = Some(failure.detail);
-                return end_with_error(&mut stream, error, detail, caller, record).await;
+                return end_with_error(stream, error, detail, caller, record).await;
             }
         };
         match fields.take() {
@@ -151,9 +187,7 @@ pub(super) async fn stream(
             Ending::Complete => record.answered(200),
             Ending::Failed => record.upstream_failed(200),
         }
-        caller.end_stream().await?;
-        tokio::spawn(stream.finish());
-        return Ok(());
+        return Ok(caller.end_stream().await?);
     }
 }
 
@@ -171,6 +205,12 @@ async fn end_with_error(
     record.failed(200, &error, detail);
     caller.send(stream.error_event(&error)).await?;
     Ok(caller.end_stream().await?)
+}
+
+/// What the answer cost, where that is known.
+fn cost_field(record: &Record<'_>) -> Option<(HeaderName, HeaderValue)> {
+    let cost = record.bill.as_ref()?.cost()?.to_string();
+    Some((fields::X_COST.clone(), HeaderValue::try_from(cost).ok()?))
 }
 
 /// What the caller is told of the route that its request took.

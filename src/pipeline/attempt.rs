@@ -10,10 +10,13 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
 use super::fields::{X_AMZN_ERRORTYPE, X_DROPPED, X_UPSTREAM_REQUEST_ID};
+use super::meter::Meter;
 use super::plan::{Back, Plan, Translation};
 use super::stream::Stream;
 use crate::dialect::common::Malformed;
-use crate::dialect::{Dialect, Error, Incoming, Kind, Usage, bedrock, count, scan};
+use crate::dialect::{
+    Dialect, Error, Incoming, Kind, Operation, Tier, Usage, bedrock, count, scan,
+};
 use crate::provider::{Answer, Call, Failure, FailureKind, Head, Phase, Timeouts};
 use crate::route::Target;
 
@@ -36,16 +39,14 @@ pub struct Attempt<'a> {
     pub deadline: Instant,
     /// The largest whole answer, in bytes.
     pub max_answer: u64,
+    /// Writes the cost into a stream's usage, where that is asked for.
+    pub meter: Option<Box<Meter>>,
 }
 
 /// An answer that can be let through.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "the large one is the common one, and moved once"
-)]
 pub enum Reply {
     /// All of it.
-    Whole(Whole),
+    Whole(Box<Whole>),
     /// The beginning of a stream.
     Stream(Box<Stream>),
 }
@@ -66,8 +67,12 @@ pub struct Whole {
     pub fields: Vec<(HeaderName, HeaderValue)>,
     /// The body as it came.
     pub body: Bytes,
-    /// What it says it cost.
+    /// What it says it used.
     pub usage: Option<Usage>,
+    /// The tier that served it.
+    pub tier: Tier,
+    /// The dialect that the provider answered in, and its words, where it did not say what it used.
+    pub unreported: Option<(Dialect, Bytes)>,
 }
 
 /// Why there is no answer to let through.
@@ -78,6 +83,29 @@ pub struct NoAnswer {
     pub detail: String,
     /// The provider does not accept our credential, with this status.
     pub refused_credential: Option<StatusCode>,
+    /// The provider may have done some work, and bill it.
+    pub may_cost: bool,
+}
+
+/// A whole answer as the caller gets it, what the provider says it used, and the tier.
+type Answered = (Bytes, Option<Usage>, Tier);
+
+impl Whole {
+    /// An answer that cost nothing.
+    pub const fn new(
+        status: StatusCode,
+        fields: Vec<(HeaderName, HeaderValue)>,
+        body: Bytes,
+    ) -> Self {
+        Self {
+            status,
+            fields,
+            body,
+            usage: None,
+            tier: Tier::Standard,
+            unreported: None,
+        }
+    }
 }
 
 impl Attempt<'_> {
@@ -97,7 +125,7 @@ impl Attempt<'_> {
         match self.send(&self.plan.body, 0).await? {
             Sent::Answer(answer) if self.incoming.stream => self.stream(answer).await,
             Sent::Answer(answer) => self.whole(answer).await,
-            Sent::Error(error) => Ok(Reply::Whole(error)),
+            Sent::Error(error) => Ok(Reply::Whole(Box::new(error))),
         }
     }
 
@@ -149,23 +177,34 @@ impl Attempt<'_> {
 
     async fn whole(&self, mut answer: Answer) -> Result<Reply, NoAnswer> {
         let body = self.body(&mut answer).await?;
+        let given = body.clone();
         let read = self
             .read_whole(body)
             .map_err(|fault| self.no_answer(&malformed(fault)))?;
-        let (body, usage) = match read {
+        let (body, usage, tier) = match read {
             Ok(read) => read,
-            Err(failed) => return Ok(Reply::Whole(self.own_error(&failed, &answer.head))),
+            Err(failed) => {
+                return Ok(Reply::Whole(Box::new(
+                    self.own_error(&failed, &answer.head),
+                )));
+            }
         };
-        Ok(Reply::Whole(Whole {
+        Ok(Reply::Whole(Box::new(Whole {
             status: answer.head.status,
             fields: self.fields_back(&answer.head),
             body,
             usage,
-        }))
+            tier,
+            unreported: match (self.plan.operation, usage) {
+                // Nobody bills for counting.
+                (Operation::CountTokens(_), _) | (_, Some(_)) => None,
+                (operation, None) => Some((operation.dialect(), given)),
+            },
+        })))
     }
 
     /// A whole answer as the caller gets it, and what it cost; or the error that it holds.
-    fn read_whole(&self, body: Bytes) -> Result<Result<(Bytes, Option<Usage>), Error>, String> {
+    fn read_whole(&self, body: Bytes) -> Result<Result<Answered, Error>, String> {
         let object = scan::object(&body).map_err(|fault| fault.to_string())?;
         let dialect = self.plan.operation.dialect();
         if let Some(error) = dialect.misplaced_error(&body, &object) {
@@ -173,14 +212,15 @@ impl Attempt<'_> {
         }
         let caller = self.incoming.operation.dialect();
         let told = |malformed: Malformed| malformed.to_string();
+        let tier = Tier::of_answer(dialect, &object);
         Ok(Ok(match &self.plan.back {
             Back::AsIs => {
                 let usage = dialect.usage(&body);
-                (body, usage)
+                (body, usage, tier)
             }
             Back::Sealed(sealing) => {
                 let usage = dialect.usage(&body);
-                (sealing.seal_answer(body), usage)
+                (sealing.seal_answer(body), usage, tier)
             }
             Back::Translated(translation) => {
                 if let Some(error) = dialect.failure(&body) {
@@ -196,11 +236,12 @@ impl Attempt<'_> {
                     names.restore(&mut answer);
                 }
                 let written = caller.write_answer(&answer, request, context);
-                (Bytes::from(written), answer.usage)
+                (Bytes::from(written), answer.usage, tier)
             }
             Back::Counted => {
                 let tokens = count::read_answer(dialect, &body).map_err(told)?;
-                (Bytes::from(count::write_answer(caller, tokens)), None)
+                let written = count::write_answer(caller, tokens);
+                (Bytes::from(written), None, tier)
             }
             Back::Embedded(_) => return Err("read in its own room".to_owned()),
         }))
@@ -226,12 +267,7 @@ impl Attempt<'_> {
         if dialect != self.incoming.operation.dialect() {
             return Ok(self.own_error(&error, head));
         }
-        Ok(Whole {
-            status: head.status,
-            fields: passed_back(head),
-            body,
-            usage: None,
-        })
+        Ok(Whole::new(head.status, passed_back(head), body))
     }
 
     /// A provider's error in the caller's dialect.
@@ -245,12 +281,7 @@ impl Attempt<'_> {
         {
             fields.push((header::RETRY_AFTER, seconds(delay)));
         }
-        Whole {
-            status: error.status(),
-            fields,
-            body: caller.error_body(error),
-            usage: None,
-        }
+        Whole::new(error.status(), fields, caller.error_body(error))
     }
 
     /// What the caller gets of the fields of an answer, and what could not be carried.
@@ -287,7 +318,7 @@ impl Attempt<'_> {
             Ok(Some(error)) if error.kind == Kind::InvalidApiKey => {
                 Err(self.refused_credential(error.status()))
             }
-            Ok(Some(error)) => Ok(Reply::Whole(self.own_error(&error, &head))),
+            Ok(Some(error)) => Ok(Reply::Whole(Box::new(self.own_error(&error, &head)))),
             Err(failure) => Err(self.no_answer(&failure)),
         }
     }
@@ -297,6 +328,7 @@ impl Attempt<'_> {
             error: to_error(&self.target.provider.name, failure),
             detail: failure.detail.clone(),
             refused_credential: None,
+            may_cost: failure.may_cost(),
         }
     }
 
@@ -308,6 +340,7 @@ impl Attempt<'_> {
             error: Error::new(Kind::Upstream, message),
             detail: format!("status {status}"),
             refused_credential: Some(status),
+            may_cost: false,
         }
     }
 }

@@ -297,10 +297,7 @@ pub fn large_head() -> Error {
 
 /// An id for a request that brought none: unique, and not to be guessed from another process's. No secret depends on it.
 pub fn new_request_id() -> String {
-    static PROCESS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    let halves = [PROCESS.hash_one(number), PROCESS.hash_one(!number)];
+    let halves = unlike_any_other();
     let mut id = String::with_capacity(36);
     id.push_str("req_");
     for half in halves {
@@ -310,6 +307,14 @@ pub fn new_request_id() -> String {
         id.extend(digits.map(|digit| char::from(b"0123456789abcdef"[digit])));
     }
     id
+}
+
+/// Bits that no other call has had, in this process or another: a keyed hash of a number, so that no system call is needed.
+pub(super) fn unlike_any_other() -> [u64; 2] {
+    static PROCESS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    [PROCESS.hash_one(number), PROCESS.hash_one(!number)]
 }
 
 fn has_content_length(raw: &[u8]) -> bool {

@@ -77,7 +77,7 @@ impl Embedding {
             let embedded = match answer? {
                 Ok(embedded) => embedded,
                 // What was embedded so far has been paid for.
-                Err(error) => return Ok(Reply::Whole(Whole { usage, ..error })),
+                Err(error) => return Ok(Reply::Whole(Box::new(Whole { usage, ..error }))),
             };
             size += embedded.size as u64;
             if size > attempt.max_answer {
@@ -86,19 +86,23 @@ impl Embedding {
                 return Err(attempt.no_answer(&failure));
             }
             vectors.extend(embedded.vectors);
-            usage = sum(usage, embedded.usage);
+            usage = match (usage, embedded.usage) {
+                (Some(usage), Some(more)) => Some(usage.plus(more)),
+                (usage, more) => usage.or(more),
+            };
             fields.get_or_insert_with(|| attempt.fields_back(&embedded.head));
             if let Some(asked) = waiting.next() {
                 running.push_back(self.call(asked, attempt));
             }
         }
         let body = embedding::write_answer(&vectors, &self.model, usage, self.encoding);
-        Ok(Reply::Whole(Whole {
-            status: StatusCode::OK,
-            fields: fields.unwrap_or_default(),
-            body: Bytes::from(body),
+        let fields = fields.unwrap_or_default();
+        Ok(Reply::Whole(Box::new(Whole {
             usage,
-        }))
+            // There is no more to an embedding than what was asked.
+            unreported: usage.is_none().then(|| (self.dialect, Bytes::new())),
+            ..Whole::new(StatusCode::OK, fields, Bytes::from(body))
+        })))
     }
 
     async fn call(
@@ -123,16 +127,5 @@ impl Embedding {
             vectors,
             usage: usage.or(told),
         }))
-    }
-}
-
-/// The usage of two calls; embeddings have tokens of input alone.
-fn sum(one: Option<Usage>, other: Option<Usage>) -> Option<Usage> {
-    match (one, other) {
-        (Some(one), Some(other)) => Some(Usage {
-            input_tokens: one.input_tokens.saturating_add(other.input_tokens),
-            ..one
-        }),
-        (one, other) => one.or(other),
     }
 }

@@ -15,6 +15,8 @@ fields! {
     X_ATTEMPTS = "x-tollgate-attempts";
     X_CACHE = "x-tollgate-cache";
     X_AMZN_ERRORTYPE = "x-amzn-errortype";
+    X_COST = "x-tollgate-cost-usd";
+    X_COST_WHERE = "x-tollgate-cost";
     X_DROPPED = "x-tollgate-dropped";
     X_ESTIMATED = "x-tollgate-estimated";
     X_GOOG_API_KEY = "x-goog-api-key";

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{Notify, watch};
 
+use super::settle::{Attempted, Settler};
 use crate::snapshot::Snapshot;
-use crate::telemetry::{Log, Metrics};
+use crate::spend::ledger::{Ledger, Location};
+use crate::telemetry::{LedgerState, Log, Metrics};
 
 /// The state of a running gateway.
 pub struct Gateway {
@@ -18,17 +21,61 @@ pub struct Gateway {
     pub log: Log,
     /// How far the end has come.
     pub drain: Drain,
+    /// The durable record of what was spent, where there is one.
+    pub ledger: Option<Arc<Ledger>>,
+    /// Where that is.
+    pub ledger_location: Option<Location>,
+    settler: Settler,
 }
 
 impl Gateway {
     /// A gateway that serves `snapshot`.
-    pub fn new(snapshot: Snapshot, metrics: Metrics, log: Log) -> Self {
+    pub fn new(
+        snapshot: Snapshot,
+        ledger: Option<Arc<Ledger>>,
+        metrics: Metrics,
+        log: Log,
+    ) -> Self {
+        let settings = snapshot.ledger.as_ref();
         Self {
+            ledger_location: settings.map(|settings| settings.location.clone()),
             snapshot: ArcSwap::from_pointee(snapshot),
             metrics,
             log,
             drain: Drain::default(),
+            settler: Settler::start(ledger.clone()),
+            ledger,
         }
+    }
+
+    /// Puts down what an attempt used and cost.
+    pub(super) fn settle(&self, attempted: Attempted) {
+        self.settler.settle(attempted);
+    }
+
+    /// Puts the state of the ledger into the metrics.
+    pub fn observe_ledger(&self) {
+        let Some(ledger) = &self.ledger else { return };
+        let stats = ledger.stats();
+        self.metrics.ledger(LedgerState {
+            waiting: stats.waiting,
+            stored: stats.stored,
+            failures: stats.failures,
+            is_failing: stats.last_error.is_some(),
+        });
+    }
+
+    /// Whether the ledger takes no rows at present, so that another replica would serve better.
+    pub fn is_ledger_failing(&self) -> bool {
+        let ledger = self.ledger.as_ref();
+        ledger.is_some_and(|ledger| ledger.stats().last_error.is_some())
+    }
+
+    /// Makes all that has been settled durable, for the last moments of the process. Tells whether all of it is. Blocks.
+    pub fn close_ledger(&self, within: Duration) -> bool {
+        self.settler.flush(within);
+        let mut ledger = self.ledger.iter();
+        ledger.all(|ledger| ledger.close(within))
     }
 
     /// The configuration in force. A request takes it once.

@@ -4,13 +4,16 @@
 
 mod answer;
 mod attempt;
+mod bill;
 mod caller;
 mod decode;
 mod embed;
 mod fields;
 mod gateway;
+mod meter;
 mod plan;
 mod record;
+mod settle;
 mod signed;
 mod stored;
 mod stream;
@@ -32,8 +35,10 @@ use crate::config::nearest;
 use crate::dialect::{Error, Incoming, Kind, Operation};
 use crate::route::{Model, Target};
 use crate::snapshot::Snapshot;
+use crate::spend::prices::Unknown;
 use crate::telemetry::Level;
 use attempt::{Attempt, NoAnswer, Reply};
+use bill::Bill;
 use caller::{Caller, Gone, Unreadable};
 use plan::Plan;
 use record::Record;
@@ -98,12 +103,16 @@ async fn serve(
     }
 
     // 3. Validate: shape, and what the key may use.
-    let incoming = Incoming::read(ask.operation, body, ask.path)?;
+    let incoming = Arc::new(Incoming::read(ask.operation, body, ask.path)?);
+    record.incoming = Some(incoming.clone());
     record.stream = incoming.stream;
     let (model, target) = permitted(&incoming.model, snapshot, &key)?;
     record.model = Some((incoming.model.clone(), model.clone()));
 
-    // 4. Admit, 5. hide, 6. look up: each has its line here when its room is built.
+    // 4. Admit. 5. hide, 6. look up: each has its line here when its room is built.
+    let bill = Bill::new(&snapshot.prices, &target);
+    check_priced(&bill, snapshot, &target)?;
+    ledger_has_room(gateway).await?;
 
     // 7. Route: one target, one attempt, in the target's dialect.
     let plan = match ask.operation {
@@ -124,19 +133,19 @@ async fn serve(
         timeouts: model.timeouts,
         deadline: deadline(caller, model.timeouts.total)?,
         max_answer: snapshot.server.max_answer.0,
+        meter: surface::meter(&caller.head().headers, &incoming, &bill),
     };
-    record.target = Some(target.name());
-    record.attempts = 1;
+    record.attempt(target.name(), bill);
     let reply = tokio::select! {
         biased;
-        reply = attempt.run() => reply.map_err(|none| report(gateway, &target, none))?,
+        reply = attempt.run() => reply.map_err(|none| report(gateway, &target, none, record))?,
         () = caller.left() => return Err(End::Gone),
         () = gateway.drain.reached(Stage::Cutting) => return Err(draining().into()),
     };
 
     // 9. Answer. 10. Settle: the record does, when it is dropped.
     match reply {
-        Reply::Whole(whole) => answer::whole(whole, caller, record).await,
+        Reply::Whole(whole) => answer::whole(*whole, caller, record).await,
         Reply::Stream(stream) => {
             Box::pin(answer::stream(*stream, &target, gateway, caller, record)).await
         }
@@ -221,6 +230,35 @@ fn permitted<'a>(
     Ok(found)
 }
 
+/// Whether the target has a price, where it must have one.
+fn check_priced(bill: &Bill, snapshot: &Snapshot, target: &Target) -> Result<(), Error> {
+    if bill.tariff.is_some() || snapshot.prices.unknown == Unknown::Meter {
+        return Ok(());
+    }
+    let message = format!(
+        "the target `{}` has no price, and the gateway calls only targets that have one",
+        target.name()
+    );
+    let mut error = Error::new(Kind::ModelNotPriced, message);
+    error.param = Some("model".to_owned());
+    Err(error)
+}
+
+/// How long a request waits for the ledger to keep up.
+const LEDGER_WAIT: Duration = Duration::from_secs(10);
+
+/// Waits until the ledger can take what this request will have used. It can at once, as long as its store works.
+async fn ledger_has_room(gateway: &Gateway) -> Result<(), Error> {
+    let Some(ledger) = gateway.ledger.as_ref().filter(|ledger| !ledger.has_room()) else {
+        return Ok(());
+    };
+    let room = Box::pin(pingora_timeout::timeout(LEDGER_WAIT, ledger.admit()));
+    room.await.map_err(|_| {
+        let message = "the gateway cannot record what requests cost at present; try again later";
+        Error::new(Kind::LedgerBehind, message).retry_after(LEDGER_WAIT)
+    })
+}
+
 /// When the answer must be there: the model's limit, or an earlier one that the caller sets.
 fn deadline(caller: &Caller<'_>, total: Duration) -> Result<Instant, Error> {
     let wished = match caller.head().headers.get(&fields::X_TIMEOUT) {
@@ -238,7 +276,10 @@ fn deadline(caller: &Caller<'_>, total: Duration) -> Result<Instant, Error> {
 }
 
 /// Tells the operator what the caller is not told.
-fn report(gateway: &Gateway, target: &Target, none: NoAnswer) -> End {
+fn report(gateway: &Gateway, target: &Target, none: NoAnswer, record: &mut Record<'_>) -> End {
+    if !none.may_cost {
+        record.free();
+    }
     if let Some(status) = none.refused_credential {
         let fields = [
             ("provider", target.provider.name.as_str()),
@@ -257,6 +298,13 @@ fn report(gateway: &Gateway, target: &Target, none: NoAnswer) -> End {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::ProcessEnvironment;
+    use crate::dialect::Usage;
+    use crate::provider::Dialer;
+    use crate::snapshot::{QUICKSTART, QUICKSTART_NAME};
+    use crate::spend::Usd;
+    use crate::spend::ledger::{CacheResult, Ledger, QUEUE_MAX, Row};
+    use crate::telemetry::{Log, Metrics};
 
     /// A future is moved and allocated with every request, so what is rare must not swell it: see `Upstream::post`.
     #[test]
@@ -265,5 +313,67 @@ mod tests {
             size_of::<F>()
         }
         assert!(size(handle) <= 6 * 1024, "{} bytes", size(handle));
+    }
+
+    /// Takes as long as a request waits at most.
+    #[tokio::test]
+    async fn requests_wait_for_a_full_ledger_and_are_refused_when_it_stays_full() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tollgate.db");
+        let gateway = gateway_with_ledger(&path);
+        assert_eq!(ledger_has_room(&gateway).await, Ok(()));
+
+        let holder = rusqlite::Connection::open(&path).unwrap();
+        holder.execute_batch("BEGIN EXCLUSIVE").unwrap();
+        let ledger = gateway.ledger.as_ref().unwrap();
+        (0..QUEUE_MAX).for_each(|_| ledger.push(row()));
+        let refused = ledger_has_room(&gateway).await.unwrap_err();
+        assert_eq!(refused.kind, Kind::LedgerBehind);
+        assert_eq!(refused.status(), http::StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(refused.kind.code(), "ledger_unavailable");
+        assert_eq!(refused.retry_after, Some(LEDGER_WAIT));
+
+        let (waited, released) = tokio::join!(ledger_has_room(&gateway), async {
+            holder.execute_batch("ROLLBACK")
+        });
+        assert_eq!((waited, released), (Ok(()), Ok(())));
+        assert!(gateway.close_ledger(Duration::from_secs(60)));
+    }
+
+    fn gateway_with_ledger(path: &std::path::Path) -> Gateway {
+        let text = format!("{QUICKSTART}\nledger: sqlite:{}\n", path.display());
+        let (dialer, environment) = (Arc::new(Dialer::new()), ProcessEnvironment);
+        let reading = Snapshot::read(QUICKSTART_NAME, &text, &environment, &dialer, None);
+        let snapshot = reading.snapshot.expect("a good file");
+        let metrics = Metrics::new();
+        let log = Log::start(snapshot.log, metrics.log_lines_dropped());
+        let settings = snapshot.ledger.as_ref().expect("the file names one");
+        let ledger = Ledger::open(settings, |_, _, _| {}).expect("a folder of our own");
+        Gateway::new(snapshot, Some(Arc::new(ledger)), metrics, log)
+    }
+
+    fn row() -> Row {
+        Row {
+            id: uuid::Uuid::now_v7(),
+            time_ms: Utc::now().timestamp_millis(),
+            request_id: String::new(),
+            attempt: 1,
+            team: "demo".into(),
+            key: "demo".into(),
+            model: "fast".into(),
+            target: "demo/fast".into(),
+            usage: Usage::default(),
+            estimated: false,
+            cost: Some(Usd::ZERO),
+            price: None,
+            cache: CacheResult::Off,
+            savings: Usd::ZERO,
+            status: 200,
+            latency_ms: 1,
+            stream: false,
+            user: String::new(),
+            metadata: String::new(),
+            reason: None,
+        }
     }
 }

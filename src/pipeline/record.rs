@@ -1,16 +1,23 @@
-//! What is known of a request so far. Dropping it settles: metrics, the log line, the count of what runs.
+//! What is known of a request so far. Dropping it settles: the ledger, metrics, the log line, the count of what runs.
 //!
 //! So a caller who hangs up, a timeout and a panic all leave the same traces as an answer.
 
 use std::sync::Arc;
 use std::time::Instant;
 
+use uuid::Uuid;
+
+use super::caller::unlike_any_other;
 use crate::access::Key;
-use crate::dialect::{Error, Usage};
+use crate::dialect::{Error, Incoming, Tier, Usage};
+use crate::pipeline::bill::{Bill, Charge};
 use crate::pipeline::gateway::{Gateway, Running};
+use crate::pipeline::settle::{Attempted, Evidence};
 use crate::route::Model;
 use crate::snapshot::Snapshot;
-use crate::telemetry::RequestLine;
+use crate::spend::Usd;
+use crate::spend::ledger::{CacheResult, METADATA_MAX, Row, USER_MAX};
+use crate::telemetry::{RequestLine, Series};
 
 /// The record of one request.
 pub struct Record<'a> {
@@ -22,12 +29,16 @@ pub struct Record<'a> {
     pub key: Option<Arc<Key>>,
     /// For what, as the caller says it and as the configuration does.
     pub model: Option<(String, Arc<Model>)>,
+    /// What is asked.
+    pub incoming: Option<Arc<Incoming>>,
     /// Who answers.
     pub target: Option<String>,
     /// Calls upstream so far.
     pub attempts: u32,
-    /// What the provider said that it cost.
-    pub usage: Option<Usage>,
+    /// What the last of them used and cost.
+    pub bill: Option<Bill>,
+    /// What is known of an answer whose provider does not say what it used.
+    pub evidence: Option<Box<Evidence>>,
     /// Whether the caller asked for a stream.
     pub stream: bool,
     first_token: Option<Instant>,
@@ -58,13 +69,36 @@ impl<'a> Record<'a> {
             started: Instant::now(),
             key: None,
             model: None,
+            incoming: None,
             target: None,
             attempts: 0,
-            usage: None,
+            bill: None,
+            evidence: None,
             stream: false,
             first_token: None,
             outcome: Outcome::Open,
             _running: gateway.drain.run(),
+        }
+    }
+
+    /// A call is about to be made.
+    pub fn attempt(&mut self, target: String, bill: Bill) {
+        self.target = Some(target);
+        self.attempts += 1;
+        self.bill = Some(bill);
+    }
+
+    /// The provider said what the attempt used.
+    pub fn used(&mut self, usage: Usage, tier: Tier) {
+        if let Some(bill) = &mut self.bill {
+            bill.charge = Charge::Reported(usage, tier);
+        }
+    }
+
+    /// The attempt cost nothing: it was refused, or never got there.
+    pub fn free(&mut self) {
+        if let Some(bill) = &mut self.bill {
+            bill.charge = Charge::Free;
         }
     }
 
@@ -116,42 +150,107 @@ impl<'a> Record<'a> {
             Outcome::Open => (499, Some("client_closed"), None),
         }
     }
+
+    /// Counts the request; returns its metrics, if it got as far as a model.
+    fn count(&self, status: u16, error: Option<&str>) -> Option<Arc<Series>> {
+        let took = self.started.elapsed();
+        let metrics = &self.gateway.metrics;
+        metrics.in_flight.dec();
+        let (Some(key), Some((asked, model))) = (&self.key, &self.model) else {
+            let team = self.key.as_ref().map_or("", |key| &key.team.name);
+            metrics.refused(team, status);
+            return None;
+        };
+        let target = self.target.as_deref().unwrap_or_default();
+        let is_success = status == 200;
+        let series = (self.snapshot).series(&key.team, model, asked, target, is_success, metrics);
+        metrics.request(&series, status, took.as_secs_f64());
+        if let (200, Some(error)) = (status, error) {
+            metrics.stream_failed(&series, error);
+        }
+        Some(series)
+    }
+
+    /// Hands the attempt in: to the ledger and to the metrics of tokens and money.
+    fn settle(&mut self, status: u16, series: Arc<Series>) {
+        let (Some(bill), Some(key), Some((asked, _)), Some(incoming)) =
+            (self.bill.take(), &self.key, &self.model, &self.incoming)
+        else {
+            return;
+        };
+        let keeps_rows = self.gateway.ledger.is_some();
+        let (user, metadata) = match keeps_rows {
+            true => incoming.tags(USER_MAX, METADATA_MAX),
+            false => Default::default(),
+        };
+        let latency = bill.began.elapsed().as_millis();
+        let row = Row {
+            id: new_row_id(bill.time.timestamp_millis()),
+            time_ms: bill.time.timestamp_millis(),
+            request_id: std::mem::take(&mut self.request_id),
+            attempt: self.attempts,
+            team: key.team.name.clone(),
+            key: key.name.clone(),
+            model: asked.as_str().into(),
+            target: self.target.as_deref().unwrap_or_default().into(),
+            usage: Usage::default(),
+            estimated: false,
+            cost: Some(Usd::ZERO),
+            price: None,
+            cache: CacheResult::Off,
+            savings: Usd::ZERO,
+            status,
+            latency_ms: u32::try_from(latency).unwrap_or(u32::MAX),
+            stream: self.stream,
+            user,
+            metadata,
+            reason: None,
+        };
+        let attempted = Attempted {
+            row,
+            bill,
+            series,
+            incoming: incoming.clone(),
+            evidence: self.evidence.take().unwrap_or_default(),
+        };
+        self.gateway.settle(attempted);
+    }
+}
+
+/// The id of a row of the ledger: a UUID of version 7 (RFC 9562), by its time and then by chance.
+fn new_row_id(time_ms: i64) -> Uuid {
+    let [high, low] = unlike_any_other().map(u64::to_be_bytes);
+    let mut chance = [0; 10];
+    chance[..8].copy_from_slice(&high);
+    chance[8..].copy_from_slice(&low[..2]);
+    let time_ms = u64::try_from(time_ms).unwrap_or_default();
+    uuid::Builder::from_unix_timestamp_millis(time_ms, &chance).into_uuid()
 }
 
 impl Drop for Record<'_> {
     fn drop(&mut self) {
         let (status, error, detail) = self.ending();
-        let took = self.started.elapsed();
-        let metrics = &self.gateway.metrics;
-        metrics.in_flight.dec();
-        match (&self.key, &self.model) {
-            (Some(key), Some((asked, model))) => {
-                let target = self.target.as_deref().unwrap_or_default();
-                let is_success = status == 200;
-                let series =
-                    (self.snapshot).series(&key.team, model, asked, target, is_success, metrics);
-                metrics.request(&series, status, took.as_secs_f64());
-                if let (200, Some(error)) = (status, error) {
-                    metrics.stream_failed(&series, error);
-                }
-            }
-            (key, _) => metrics.refused(key.as_ref().map_or("", |key| &key.team.name), status),
-        }
         let milliseconds = |from: Instant, to: Instant| {
             (to.duration_since(from).as_secs_f64() * 1e6).round() / 1e3
         };
+        let usage = match self.bill.as_ref().map(|bill| bill.charge) {
+            Some(Charge::Reported(usage, _)) => Some(usage),
+            _ => None,
+        };
+        let cost = self.bill.as_ref().and_then(Bill::cost);
+        let cost = cost.map(|cost| cost.to_string());
         self.gateway.log.request(&RequestLine {
             request_id: &self.request_id,
-            team: self.key.as_ref().map(|key| key.team.name.as_str()),
-            key: self.key.as_ref().map(|key| key.name.as_str()),
+            team: self.key.as_ref().map(|key| &*key.team.name),
+            key: self.key.as_ref().map(|key| &*key.name),
             model: self.model.as_ref().map(|(asked, _)| asked.as_str()),
             target: self.target.as_deref(),
             status,
             attempts: self.attempts,
-            input_tokens: self.usage.map(|usage| usage.input_tokens),
-            output_tokens: self.usage.map(|usage| usage.output_tokens),
-            cost_usd: None,
-            duration_ms: milliseconds(self.started, self.started + took),
+            input_tokens: usage.map(|usage| usage.input_tokens),
+            output_tokens: usage.map(|usage| usage.output_tokens),
+            cost_usd: cost.as_deref(),
+            duration_ms: milliseconds(self.started, Instant::now()),
             stream: self.stream,
             ttft_ms: self
                 .first_token
@@ -159,5 +258,8 @@ impl Drop for Record<'_> {
             error,
             detail,
         });
+        if let Some(series) = self.count(status, error) {
+            self.settle(status, series);
+        }
     }
 }

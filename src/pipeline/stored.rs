@@ -45,7 +45,7 @@ impl Sealing {
         Self {
             key: Arc::new(hmac::Key::new(hmac::HMAC_SHA256, &provider.fingerprint())),
             provider: provider.name.clone(),
-            team: key.team.name.clone(),
+            team: key.team.name.to_string(),
         }
     }
 
@@ -208,12 +208,8 @@ pub async fn fetch(
         );
         return Err(Error::new(Kind::Upstream, message).into());
     }
-    Ok(Whole {
-        status: head.status,
-        fields: passed_back(&head),
-        body: Sealing::new(key, provider).seal_answer(body),
-        usage: None,
-    })
+    let body = Sealing::new(key, provider).seal_answer(body);
+    Ok(Whole::new(head.status, passed_back(&head), body))
 }
 
 /// What of the caller's query goes to the provider: what its API knows, and never a key.

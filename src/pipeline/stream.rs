@@ -10,9 +10,10 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderName, HeaderValue};
 
 use super::attempt::{Attempt, malformed, timeout_at};
+use super::meter::Meter;
 use super::way::{Seen, Shown, Way};
-use crate::dialect::common::{Context, Delta};
-use crate::dialect::{Dialect, Error, Frames, Usage};
+use crate::dialect::common::{Context, Delta, Said};
+use crate::dialect::{Dialect, Error, Frames, Tier, Usage};
 use crate::provider::{Body, Failure, FailureKind, Phase};
 
 /// How long the rest of a finished stream may take, so that its connection can be used again.
@@ -41,6 +42,7 @@ pub struct Stream {
     refusal: Option<Error>,
     /// What is told once the frames before it have been taken.
     fault: Option<Failure>,
+    meter: Option<Box<Meter>>,
 }
 
 /// What may come before the answer itself, in bytes.
@@ -95,6 +97,7 @@ impl Stream {
             dialect,
             refusal: None,
             fault: None,
+            meter: attempt.meter.clone(),
             ready: BytesMut::new(),
             ending: None,
             deadline: attempt.deadline,
@@ -104,9 +107,24 @@ impl Stream {
         }
     }
 
-    /// What the provider said that the stream cost, so far.
-    pub fn usage(&self) -> Option<Usage> {
+    /// What the provider said that the stream used, so far, and the tier that served it.
+    pub fn usage(&self) -> Option<(Usage, Tier)> {
         self.way.usage()
+    }
+
+    /// Whether it has come to its end: what was said of its usage is all.
+    pub fn is_complete(&self) -> bool {
+        self.ending == Some(Ending::Complete)
+    }
+
+    /// Whether it has come to its end, or to the provider's error.
+    pub const fn is_over(&self) -> bool {
+        self.ending.is_some()
+    }
+
+    /// Takes what it has said so far.
+    pub const fn take_said(&mut self) -> Said {
+        self.way.take_said()
     }
 
     /// Waits for the first frame of the answer itself; comments before it are held back. Returns the provider's error, if
@@ -208,13 +226,25 @@ impl Stream {
         while self.ending.is_none()
             && let Some(frame) = self.frames.next_of(&mut rest)
         {
-            let (seen, shown) = match self.way.see(&frame, &mut written) {
+            let before = written.len();
+            let (seen, mut shown) = match self.way.see(&frame, &mut written) {
                 Ok(seen) => seen,
                 Err(fault) => {
                     self.fault = Some(malformed(fault));
                     break;
                 }
             };
+            if let Some(meter) = &self.meter {
+                let event = match shown {
+                    Shown::AsItCame => &frame,
+                    Shown::Written => &written[before..],
+                };
+                if let Some(metered) = meter.see(event, self.way.usage()) {
+                    written.truncate(before);
+                    written.extend_from_slice(&metered);
+                    shown = Shown::Written;
+                }
+            }
             match (shown, is_altered) {
                 (Shown::AsItCame, false) => kept += frame.len(),
                 (Shown::AsItCame, true) => written.extend_from_slice(&frame),

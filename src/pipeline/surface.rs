@@ -5,8 +5,10 @@ use std::borrow::Cow;
 use http::{HeaderMap, HeaderName, Method, Uri, header};
 use percent_encoding::percent_decode_str;
 
-use super::fields::{ANTHROPIC_VERSION, API_KEY, X_API_KEY, X_GOOG_API_KEY, X_REQUEST_ID};
-use crate::dialect::{Dialect, Error, Framing, Kind, Operation, PathFacts};
+use super::bill::Bill;
+use super::fields::{self, ANTHROPIC_VERSION, API_KEY, X_API_KEY, X_GOOG_API_KEY, X_REQUEST_ID};
+use super::meter::Meter;
+use crate::dialect::{Dialect, Error, Framing, Incoming, Kind, Operation, PathFacts};
 
 /// What is asked for.
 #[derive(Debug, PartialEq, Eq)]
@@ -297,6 +299,15 @@ pub fn request_id(fields: &HeaderMap) -> Option<&str> {
     let id = fields.get(&X_REQUEST_ID)?.to_str().ok()?;
     let is_fit = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     (!id.is_empty() && id.len() <= 128 && id.bytes().all(is_fit)).then_some(id)
+}
+
+/// What writes the cost into the stream's usage, where the caller asks for that by `x-tollgate-cost: in-usage`. Bedrock's
+/// frames are binary, and have a checksum.
+pub fn meter(headers: &HeaderMap, incoming: &Incoming, bill: &Bill) -> Option<Box<Meter>> {
+    let asked = headers.get(&fields::X_COST_WHERE)?;
+    let is_text = incoming.operation.dialect() != Dialect::Bedrock;
+    let is_asked = asked.as_bytes() == b"in-usage" && incoming.stream && is_text;
+    is_asked.then(|| Meter::new(bill)).flatten().map(Box::new)
 }
 
 #[cfg(test)]

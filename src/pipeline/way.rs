@@ -4,9 +4,9 @@ use bytes::Bytes;
 
 use super::plan::{Back, Plan, Translation};
 use super::stored::Sealing;
-use crate::dialect::common::{Context, Delta, Malformed, ReadStream, WriteStream};
+use crate::dialect::common::{Context, Delta, Malformed, ReadStream, Said, WriteStream};
 use crate::dialect::{
-    Dialect, Error, Framing, Incoming, Operation, ToolNames, Usage, openai, scan, sse,
+    Dialect, Error, Framing, Incoming, Operation, Tier, ToolNames, Usage, openai, scan, sse,
 };
 
 /// What a frame means to whoever forwards it.
@@ -48,7 +48,7 @@ pub struct Forwarded {
     dialect: Dialect,
     reader: Box<dyn ReadStream>,
     deltas: Vec<Delta>,
-    usage: Option<Usage>,
+    heard: Heard,
     form: Form,
 }
 
@@ -67,7 +67,15 @@ pub struct Translated {
     writer: Box<dyn WriteStream>,
     tool_names: Option<ToolNames>,
     deltas: Vec<Delta>,
+    heard: Heard,
+}
+
+/// What pieces have told that is not for the caller alone.
+#[derive(Default)]
+struct Heard {
     usage: Option<Usage>,
+    tier: Tier,
+    said: Said,
 }
 
 impl Way {
@@ -87,7 +95,7 @@ impl Way {
                     writer: caller.writer(request, context, plan.framing),
                     tool_names: tool_names.clone(),
                     deltas: Vec::new(),
-                    usage: None,
+                    heard: Heard::default(),
                 });
             }
             Back::Sealed(sealing) => Form::Sealed(sealing.clone()),
@@ -102,18 +110,29 @@ impl Way {
             dialect,
             reader: dialect.reader(&Context::default()),
             deltas: Vec::new(),
-            usage: None,
+            heard: Heard::default(),
             form,
         })
     }
 
     /// What the provider said that the stream cost, so far.
-    pub fn usage(&self) -> Option<Usage> {
-        match self {
-            Self::Watched(watch) => watch.usage,
-            Self::Forwarded(forwarded) => forwarded.usage,
-            Self::Translated(translated) => translated.usage,
-        }
+    pub fn usage(&self) -> Option<(Usage, Tier)> {
+        let (usage, tier) = match self {
+            Self::Watched(watch) => (watch.usage, watch.tier),
+            Self::Forwarded(Forwarded { heard, .. })
+            | Self::Translated(Translated { heard, .. }) => (heard.usage, heard.tier),
+        };
+        usage.map(|usage| (usage, tier))
+    }
+
+    /// Takes what the stream has said so far.
+    pub const fn take_said(&mut self) -> Said {
+        let said = match self {
+            Self::Watched(watch) => &mut watch.said,
+            Self::Forwarded(forwarded) => &mut forwarded.heard.said,
+            Self::Translated(translated) => &mut translated.heard.said,
+        };
+        std::mem::replace(said, Said::EMPTY)
     }
 
     /// Looks at a frame: what it means, and whether the caller gets it as it came. What he gets in its place is written
@@ -178,21 +197,22 @@ impl Way {
     }
 }
 
-/// What pieces mean, and the usage among them; None if there are none.
-fn meaning(deltas: &[Delta], usage: &mut Option<Usage>) -> Option<Seen> {
-    let mut seen = None;
-    for delta in deltas {
-        match delta {
-            Delta::Usage(said) => {
-                *usage = Some(*said);
-                seen = Some(Seen::Part);
+impl Heard {
+    /// Listens to pieces: what they mean; None if there are none.
+    fn listen(&mut self, deltas: &[Delta]) -> Option<Seen> {
+        let mut seen = None;
+        for delta in deltas {
+            match delta {
+                Delta::Usage(usage) => self.usage = Some(*usage),
+                Delta::ServiceTier(tier) => self.tier = Tier::named(tier),
+                Delta::End => return Some(Seen::Done),
+                Delta::Error(_) => return Some(Seen::Failed),
+                _ => self.said.add(delta),
             }
-            Delta::End => return Some(Seen::Done),
-            Delta::Error(_) => return Some(Seen::Failed),
-            _ => seen = Some(Seen::Part),
+            seen = Some(Seen::Part);
         }
+        seen
     }
-    seen
 }
 
 /// What a frame without any piece of the answer means: comments come from whoever keeps the connection open.
@@ -206,7 +226,7 @@ fn life(frame: &[u8]) -> Seen {
 impl Forwarded {
     fn see(&mut self, frame: &Bytes, out: &mut Vec<u8>) -> Result<(Seen, Shown), Malformed> {
         let read = self.reader.read(frame, &mut self.deltas);
-        let seen = meaning(&self.deltas, &mut self.usage);
+        let seen = self.heard.listen(&self.deltas);
         self.deltas.clear();
         let seen = match read {
             Ok(()) => seen.unwrap_or_else(|| life(frame)),
@@ -228,7 +248,7 @@ impl Forwarded {
 
     fn end(&mut self) -> Option<Bytes> {
         self.reader.end(&mut self.deltas);
-        let seen = meaning(&self.deltas, &mut self.usage);
+        let seen = self.heard.listen(&self.deltas);
         self.deltas.clear();
         let last = match self.form {
             Form::Array(_) => Bytes::from_static(b"\n]"),
@@ -260,7 +280,7 @@ fn element(data: &[u8], is_begun: &mut bool, is_last: bool) -> Bytes {
 impl Translated {
     /// Writes the pieces that were read.
     fn write(&mut self, out: &mut Vec<u8>) -> Option<Seen> {
-        let seen = meaning(&self.deltas, &mut self.usage);
+        let seen = self.heard.listen(&self.deltas);
         for mut delta in self.deltas.drain(..) {
             if let Some(names) = &self.tool_names {
                 names.restore_delta(&mut delta);
@@ -268,5 +288,67 @@ impl Translated {
             self.writer.write(delta, out);
         }
         seen
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dialect::PathFacts;
+    use crate::dialect::common::{Kept, Request};
+
+    fn way(caller: Dialect, target: Dialect) -> Way {
+        let operation = Operation::Generate(caller);
+        let body = Bytes::from_static(br#"{"model":"m","stream":true}"#);
+        let incoming = Incoming::read(operation, body, PathFacts::default()).unwrap();
+        let back = match caller == target {
+            true => Back::AsIs,
+            false => Back::Translated(Box::new(Translation {
+                request: Request::new(caller, "m"),
+                context: Context::default(),
+                tool_names: None,
+            })),
+        };
+        let plan = Plan {
+            operation: Operation::Generate(target),
+            body: Vec::new(),
+            back,
+            framing: Framing::Events,
+            dropped: None,
+        };
+        Way::new(&incoming, &plan)
+    }
+
+    #[test]
+    fn what_was_said_before_a_cut_is_known_on_every_way() {
+        let chat = [
+            r#"{"choices":[{"index":0,"delta":{"reasoning_content":"hm"}}]}"#,
+            r#"{"choices":[{"index":0,"delta":{"content":"one\n"}}]}"#,
+            r#"{"choices":[{"index":1,"delta":{"content":"two"}}]}"#,
+        ];
+        let anthropic = [
+            r#"{"type":"message_start","message":{"id":"i","model":"m","usage":{"input_tokens":9,"output_tokens":1}}}"#,
+            r#"{"type":"content_block_start","index":0,"content_block":{"type":"thinking","thinking":""}}"#,
+            r#"{"type":"content_block_delta","index":0,"delta":{"type":"thinking_delta","thinking":"hm"}}"#,
+            r#"{"type":"content_block_stop","index":0}"#,
+            r#"{"type":"content_block_start","index":1,"content_block":{"type":"text","text":""}}"#,
+            r#"{"type":"content_block_delta","index":1,"delta":{"type":"text_delta","text":"one\ntwo"}}"#,
+        ];
+        for (caller, target, frames) in [
+            (Dialect::Chat, Dialect::Chat, &chat[..]),
+            (Dialect::Responses, Dialect::Chat, &chat[..]),
+            (Dialect::Anthropic, Dialect::Anthropic, &anthropic[..]),
+            (Dialect::Chat, Dialect::Anthropic, &anthropic[..]),
+        ] {
+            let mut way = way(caller, target);
+            for frame in frames {
+                let frame = Bytes::from(format!("data: {frame}\n\n"));
+                way.see(&frame, &mut Vec::new()).unwrap();
+            }
+            let said = way.take_said();
+            let texts = said.kinds().map(Kept::text);
+            assert_eq!(texts, ["one\ntwo", "hm", ""], "{caller:?} {target:?}");
+            assert!(way.take_said().is_empty());
+        }
     }
 }

@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use pingora_core::protocols::l4::stream::Stream as TcpLayer;
 use pingora_core::protocols::{ALPN, Stream, tls};
-use rustls::pki_types::CertificateDer;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::ClientConfig;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -17,6 +16,7 @@ use tokio_rustls::TlsConnector;
 use super::failure::{Failure, FailureKind, Phase};
 use super::names::Resolver;
 use super::proxy::Proxy;
+use crate::trust::{crypto, roots};
 
 /// How long one address of several gets before the next is tried.
 const ADDRESS_PATIENCE: Duration = Duration::from_secs(2);
@@ -122,22 +122,6 @@ impl Default for Dialer {
     fn default() -> Self {
         Self::new()
     }
-}
-
-/// The one crypto provider of the program.
-pub fn crypto() -> Arc<rustls::crypto::CryptoProvider> {
-    Arc::new(rustls::crypto::ring::default_provider())
-}
-
-/// The system's roots and the bundled ones, and what went wrong with the former.
-fn roots() -> (RootCertStore, Vec<String>) {
-    let mut store = RootCertStore::empty();
-    let system = rustls_native_certs::load_native_certs();
-    let warnings = system.errors.iter().map(ToString::to_string).collect();
-    store.add_parsable_certificates(system.certs);
-    let bundled = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
-    store.add_parsable_certificates(bundled.map(CertificateDer::clone));
-    (store, warnings)
 }
 
 /// Asks a proxy for a tunnel (RFC 9110, section 9.3.6).

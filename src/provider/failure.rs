@@ -56,6 +56,22 @@ impl Failure {
         }
     }
 
+    /// Whether the provider may have got the request, worked on it, and bill that.
+    pub const fn may_cost(&self) -> bool {
+        match self.kind {
+            FailureKind::Credential
+            | FailureKind::Resolve
+            | FailureKind::Connect
+            | FailureKind::Tls
+            | FailureKind::Timeout(Phase::Connect) => false,
+            FailureKind::Lost
+            | FailureKind::Cut
+            | FailureKind::Malformed
+            | FailureKind::TooLarge
+            | FailureKind::Timeout(_) => true,
+        }
+    }
+
     /// A time limit that passed.
     pub fn timeout(phase: Phase) -> Self {
         Self::new(FailureKind::Timeout(phase), phase.name())

@@ -56,6 +56,12 @@ pub fn is_local(name: &str) -> bool {
     base_url(name).is_some_and(|url| url.starts_with("http:"))
 }
 
+/// Whether a server that is known to run at home answers there.
+pub fn runs_at_home(host: &str, port: u16) -> bool {
+    let known = SERVERS.iter().find(|server| server.answers_at(host, port));
+    known.is_some_and(|server| server.hosts.is_empty())
+}
+
 fn openai_compatible(host: &str, port: u16) -> Habits {
     let known = SERVERS.iter().find(|server| server.answers_at(host, port));
     known.map_or(OTHERS, |server| Habits {

@@ -16,7 +16,7 @@ pub mod simulated;
 mod upstream;
 
 pub use answer::{Answer, Body, Head};
-pub use dial::{Destination, Dialer, crypto};
+pub use dial::{Destination, Dialer};
 pub use failure::{Failure, FailureKind, Phase};
 pub use section::{HealthSection, ProviderSection, RetrySection, TimeoutSection, Timeouts};
 pub use settings::check_calls;
@@ -49,6 +49,10 @@ pub struct Provider {
     pub accent: &'static Accent,
     /// Whether marks for its cache are set where the caller set none.
     pub auto_cache: bool,
+    /// Where it is, with scheme, host and path; empty where it is nowhere.
+    pub address: String,
+    /// Whether it is nobody's service: a simulation, or a server that is known to run at home.
+    pub is_own: bool,
     api: Api,
     endpoints: Vec<Endpoint>,
     kind: Kind,
@@ -105,17 +109,22 @@ impl Provider {
         let auto_cache = section.auto_cache;
         let asked = section.endpoints.clone();
         let api = api(name, &section, document)?;
-        let (kind, habits) = match section.dialect {
+        let (kind, habits, address, is_own) = match section.dialect {
             DialectName::Simulated => {
                 let simulation = simulation(name, &section, document);
                 let kind = Kind::Simulated(simulation, AtomicU64::new(0));
-                (kind, Habits::of(&api, "", 0))
+                (kind, Habits::of(&api, "", 0), String::new(), true)
             }
             _ => {
                 let remote = Remote::resolve(name, section, &api, dialer, previous, document)?;
-                let destination = remote.upstream.destination();
-                let habits = Habits::of(&api, &destination.host, destination.port);
-                (Kind::Remote(remote), habits)
+                let Destination {
+                    host, port, tls, ..
+                } = remote.upstream.destination();
+                let habits = Habits::of(&api, host, *port);
+                let scheme = if *tls { "https://" } else { "http://" };
+                let address = [scheme, host, remote.base_path.as_str()].concat();
+                let is_own = api == Api::OpenAi && known::runs_at_home(host, *port);
+                (Kind::Remote(remote), habits, address, is_own)
             }
         };
         Some(Self {
@@ -123,6 +132,8 @@ impl Provider {
             timeout,
             accent: habits.accent,
             auto_cache,
+            address,
+            is_own,
             api,
             endpoints: asked.unwrap_or_else(|| habits.endpoints.to_vec()),
             kind,
@@ -149,6 +160,18 @@ impl Provider {
     /// Whether it counts the tokens of a request to `model` by itself, in `dialect`, for a caller who speaks `caller`.
     pub fn counts_tokens(&self, caller: Dialect, dialect: Dialect, model: &str) -> bool {
         self.api.counts_tokens(caller, dialect, model)
+    }
+
+    /// Whose API it is, as price lists call them, where only one company has such a one.
+    pub const fn house(&self) -> Option<&'static str> {
+        match self.api {
+            Api::OpenAi => None,
+            Api::Azure(_) => Some("azure"),
+            Api::Anthropic => Some("anthropic"),
+            Api::Gemini | Api::Vertex { .. } => Some("google"),
+            Api::Bedrock => Some("aws"),
+            Api::Cohere => Some("cohere"),
+        }
     }
 
     /// Whether it is Vertex, where paths name the model.

@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::app::Handler;
 use super::reload::Reloader;
+use super::spend;
 use crate::access::digest;
 use crate::pipeline::{Gateway, Stage};
 
@@ -20,10 +21,10 @@ pub struct Admin {
     pub reloader: Arc<Reloader>,
 }
 
-struct Answer {
-    status: StatusCode,
-    media_type: &'static str,
-    body: Bytes,
+pub(super) struct Answer {
+    pub status: StatusCode,
+    pub media_type: &'static str,
+    pub body: Bytes,
 }
 
 #[async_trait]
@@ -49,25 +50,41 @@ impl Admin {
         let head = session.req_header();
         let path = head.uri.path();
         match (head.method.clone(), path) {
-            (Method::GET, "/metrics") => Answer {
-                status: StatusCode::OK,
-                media_type: "text/plain; version=0.0.4; charset=utf-8",
-                body: gateway.metrics.render().into(),
-            },
+            (Method::GET, "/metrics") => {
+                gateway.observe_ledger();
+                Answer {
+                    status: StatusCode::OK,
+                    media_type: "text/plain; version=0.0.4; charset=utf-8",
+                    body: gateway.metrics.render().into(),
+                }
+            }
             (Method::GET, "/healthz") => text(StatusCode::OK, "alive\n"),
             (Method::GET, "/readyz") => match gateway.drain.stage() {
+                Stage::Serving if gateway.is_ledger_failing() => text(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "the ledger takes no rows\n",
+                ),
                 Stage::Serving => text(StatusCode::OK, "ready\n"),
                 _ => text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
             },
             (method, path) if path.starts_with("/admin/v1/") => match authorize(gateway, session) {
                 Err(refusal) => refusal,
-                Ok(()) => self.administrate(&method, path, gateway).await,
+                Ok(()) => {
+                    let query = head.uri.query().unwrap_or_default();
+                    self.administrate(&method, path, query, gateway).await
+                }
             },
             _ => not_found(),
         }
     }
 
-    async fn administrate(&self, method: &Method, path: &str, gateway: &Gateway) -> Answer {
+    async fn administrate(
+        &self,
+        method: &Method,
+        path: &str,
+        query: &str,
+        gateway: &Gateway,
+    ) -> Answer {
         match (method, path) {
             (&Method::POST, "/admin/v1/reload") => {
                 let outcome = self.reloader.reload().await;
@@ -92,6 +109,7 @@ impl Admin {
                 media_type: "application/yaml",
                 body: gateway.snapshot().shown.clone().into(),
             },
+            (&Method::GET, "/admin/v1/spend") => spend::answer(query, gateway).await,
             _ => not_found(),
         }
     }
@@ -125,11 +143,11 @@ fn authorize(gateway: &Gateway, session: &ServerSession) -> Result<(), Answer> {
 }
 
 fn not_found() -> Answer {
-    let message = "served are GET /metrics, GET /healthz, GET /readyz, POST /admin/v1/reload, GET /admin/v1/config";
+    let message = "served are GET /metrics, GET /healthz, GET /readyz, POST /admin/v1/reload, GET /admin/v1/config, GET /admin/v1/spend";
     error(StatusCode::NOT_FOUND, message)
 }
 
-fn error(status: StatusCode, message: &str) -> Answer {
+pub(super) fn error(status: StatusCode, message: &str) -> Answer {
     json(status, &json!({"error": {"message": message}}))
 }
 

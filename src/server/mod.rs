@@ -5,6 +5,7 @@ mod app;
 mod listen;
 mod metered;
 mod reload;
+mod spend;
 mod tls;
 
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ use tokio::sync::{Semaphore, oneshot, watch};
 use crate::pipeline::{Gateway, Stage};
 use crate::provider::Dialer;
 use crate::snapshot::Snapshot;
+use crate::spend::ledger::{self, Ledger};
 use crate::telemetry::{Level, Log, Metrics};
 use admin::Admin;
 use app::{Data, Door};
@@ -28,6 +30,9 @@ use tls::Certificate;
 
 /// How often connections to providers are looked through for those that are of no more use.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
+
+/// How long the last rows may take to become durable when the process ends.
+const LEDGER_CLOSE: Duration = Duration::from_secs(10);
 
 /// Connections to the admin plane.
 const ADMIN_CONNECTIONS_MAX: usize = 256;
@@ -77,7 +82,12 @@ impl Server {
             let fields = [("error", warning.as_str())];
             log.event(Level::Warn, "system root certificates not read", &fields);
         }
-        let gateway = Arc::new(Gateway::new(snapshot, metrics, log));
+        expect_file_limits()?;
+        let ledger = snapshot.ledger.as_ref();
+        let ledger = ledger
+            .map(|settings| open_ledger(settings, &log))
+            .transpose()?;
+        let gateway = Arc::new(Gateway::new(snapshot, ledger, metrics, log));
         let reloader = Reloader::new(path, gateway.clone(), dialer, certificate.clone());
         Ok(Self {
             reloader: Arc::new(reloader),
@@ -166,9 +176,30 @@ impl Server {
             () = drain(&self.gateway, &close_data, listening) => Ended::Drained,
             () = signals.end() => Ended::AtOnce,
         };
+        let is_kept = self.gateway.close_ledger(LEDGER_CLOSE);
+        if !is_kept {
+            let message = "not all that was spent could be recorded";
+            self.gateway.log.event(Level::Error, message, &[]);
+        }
         self.gateway.log.flush();
         Ok(ended)
     }
+}
+
+/// Lets a write beyond the limit on the size of files fail. Whoever writes can deal with that; the kernel would end the process,
+/// unless it has said that it expects the signal. It goes on to do so when the listener is gone.
+fn expect_file_limits() -> std::io::Result<()> {
+    const SIGXFSZ: i32 = 25;
+    signal(SignalKind::from_raw(SIGXFSZ)).map(drop)
+}
+
+/// Opens the ledger; what its writer has to say later goes to the log.
+fn open_ledger(settings: &ledger::Settings, log: &Log) -> Result<Arc<Ledger>> {
+    let log = log.clone();
+    let ledger = Ledger::open(settings, move |level, message, fields| {
+        log.event(level, message, fields);
+    });
+    Ok(Arc::new(ledger?))
 }
 
 /// Everything that goes on besides requests, until the process is asked to end.

@@ -10,8 +10,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
-use crate::provider::crypto;
 use crate::snapshot::TlsSection;
+use crate::trust::crypto;
 
 /// The certificate in force.
 #[derive(Debug)]

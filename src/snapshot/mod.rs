@@ -8,8 +8,7 @@ mod reference;
 mod section;
 
 pub use section::{
-    AdminSection, File, LedgerSection, ListenSection, ServerSection, StateSection, StoreSection,
-    TlsSection,
+    AdminSection, File, ListenSection, ServerSection, StateSection, StoreSection, TlsSection,
 };
 
 use std::collections::HashMap;
@@ -22,6 +21,8 @@ use crate::access::{Keys, Team};
 use crate::config::{Diagnostics, Document, Environment, ScalarOr, Secret};
 use crate::provider::{Dialer, Provider, check_calls};
 use crate::route::{Model, Models};
+use crate::spend::ledger;
+use crate::spend::prices::Prices;
 use crate::telemetry::{LogFormat, Metrics, Series};
 
 /// The file that `serve` runs when none is named.
@@ -45,6 +46,10 @@ pub struct Snapshot {
     pub keys: Keys,
     /// What may be asked for.
     pub models: Models,
+    /// What models cost.
+    pub prices: Prices,
+    /// Where what was spent is kept; None where it is not.
+    pub ledger: Option<ledger::Settings>,
     /// The form of log lines.
     pub log: LogFormat,
     /// Files besides the configuration that it was read from.
@@ -136,7 +141,6 @@ impl Snapshot {
             }
         }
         check_store("state", "memory", file.state.as_ref(), document);
-        check_store("ledger", "off", file.ledger.as_ref(), document);
         check_server(&file.server, document);
         check_calls(
             &["defaults"],
@@ -168,6 +172,10 @@ impl Snapshot {
             &provider_names,
             document,
         );
+        let ledger = file.ledger.as_ref();
+        let ledger =
+            ledger.and_then(|section| ledger::Settings::resolve(section, &["ledger"], document));
+        let prices = Prices::resolve(file.prices, &provider_names, document);
         let teams = file.teams.into_iter().collect();
         let keys = Keys::resolve(teams, is_quickstart, &model_names, document);
         let row = || model_names.iter().map(|_| Places::default()).collect();
@@ -177,6 +185,8 @@ impl Snapshot {
             server: file.server,
             keys,
             models,
+            prices,
+            ledger,
             log: file.telemetry.log,
             files: Vec::new(),
             shown: String::new(),
@@ -238,6 +248,7 @@ impl Snapshot {
         let changes = [
             ("listen", listen(self) != listen(new)),
             ("admin.listen", admin(self) != admin(new)),
+            ("ledger", self.ledger != new.ledger),
             (
                 "server.max_connections",
                 self.server.max_connections != new.server.max_connections,
@@ -245,6 +256,31 @@ impl Snapshot {
         ];
         let changed = changes.into_iter().filter(|(_, is_changed)| *is_changed);
         changed.map(|(name, _)| name).collect()
+    }
+}
+
+/// The ledger of a configuration, of which the rest is not looked at: whoever reads the ledger need not have the secrets
+/// of providers.
+///
+/// # Errors
+/// What is wrong, where the ledger's section is.
+pub fn ledger_of(
+    name: &str,
+    text: &str,
+    environment: &dyn Environment,
+) -> Result<Option<ledger::Settings>, Diagnostics> {
+    let mut document = Document::parse(name, text, environment);
+    let file = document.read::<File>();
+    let is_there = document.has(&["ledger"]);
+    let section = file.and_then(|file| file.ledger);
+    let settings = section
+        .as_ref()
+        .and_then(|section| ledger::Settings::resolve(section, &["ledger"], &mut document));
+    let is_off = section
+        .is_some_and(|section| matches!(section, ScalarOr::Scalar(word) if word.expose() == "off"));
+    match settings {
+        None if is_there && !is_off => Err(document.finish()),
+        settings => Ok(settings),
     }
 }
 
@@ -278,7 +314,7 @@ fn check_server(server: &ServerSection, document: &mut Document) {
     }
 }
 
-/// Of `state` and `ledger` only the word for none is built.
+/// Of `state` only the word for none is built.
 fn check_store(
     field: &str,
     none: &str,

@@ -11,6 +11,8 @@ use crate::config::units::{Duration, Size};
 use crate::config::{NotBuilt, ScalarOr, Secret};
 use crate::provider::ProviderSection;
 use crate::route::{DefaultsSection, ModelSection};
+use crate::spend::ledger::LedgerSection;
+use crate::spend::prices::PricesSection;
 use crate::telemetry::TelemetrySection;
 
 /// The configuration of Tollgate.
@@ -48,14 +50,12 @@ pub struct File {
     /// The durable record of usage and cost.
     pub ledger: Option<LedgerSection>,
     /// What tokens cost.
-    pub prices: Option<NotBuilt>,
+    #[serde(default)]
+    pub prices: PricesSection,
 }
 
 /// Where quotas are kept: `memory`, the default, or a Redis, which is not built yet.
 pub type StateSection = ScalarOr<String, StoreSection>;
-
-/// The durable record: `off`, or a database, which is not built yet.
-pub type LedgerSection = ScalarOr<String, StoreSection>;
 
 /// A store with more to say about it.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -65,10 +65,6 @@ pub struct StoreSection {
     pub url: String,
     /// What happens when Redis is away.
     pub when_store_lost: Option<NotBuilt>,
-    /// How often the ledger is written.
-    pub commit_every: Option<NotBuilt>,
-    /// How long the ledger's rows are kept.
-    pub keep: Option<NotBuilt>,
 }
 
 /// An address, or an address with TLS.

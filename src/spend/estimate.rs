@@ -25,21 +25,7 @@ const TEXT_BYTES: u64 = 4;
 /// and a request of megabytes up to a second: not for a thread that others wait for.
 ///
 /// Text is counted by o200k, which is right for OpenAI's newer models and near for others, and weighed by what recorded
-/// traffic shows. There, of requests of text alone with 20 tokens or more, the estimate is this part of what the provider
-/// counted (median, and the farthest off on either side):
-///
-/// | family | requests | median | from | to |
-/// |---|--:|--:|--:|--:|
-/// | OpenAI | 17 | 0.98 | 0.19 (gpt-oss, whose servers add some 60 tokens) | 1.11 |
-/// | Anthropic | 28 | 1.02 | 0.47 | 1.42 |
-/// | Gemini | 6 | 1.00 | 0.94 | 1.01 |
-/// | Mistral | 5 | 0.96 | 0.81 | 1.16 |
-/// | Llama | 4 | 1.00 | 0.88 | 1.63 |
-/// | others | 7 | 1.29 | 0 (a search behind it) | 36 (thoughts in the text, which the server cut) |
-///
-/// Of Cohere's there is one, of 2,406 tokens, and the estimate is that. Functions are less sure, since providers write
-/// them out for their models in unknown ways: medians are 0.92 to 1.09, single requests from 0.1 to 3.4, and Llama 4 at
-/// Groq counts 600 tokens more. Pictures count as 1024 by 1024 pixels, PDFs by their size, and
+/// traffic shows: docs/estimates.md tells how near that is. Pictures count as 1024 by 1024 pixels, PDFs by their size, and
 /// thoughts only since the user last spoke, for providers leave out the earlier ones. Seals do not count, though Gemini
 /// sometimes counts the thoughts in them.
 pub fn input_tokens(request: &Request, family: Family) -> u64 {
@@ -193,8 +179,8 @@ const fn decoded_bytes(base64: &str) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dialect::Dialect;
     use crate::dialect::common::{Function, Json, Thinking, Turn};
-    use crate::dialect::{Dialect, recorded};
 
     fn request(turns: Vec<(Role, Vec<Part>)>) -> Request {
         let mut request = Request::new(Dialect::Chat, "m");
@@ -280,76 +266,5 @@ mod tests {
         let difference =
             input_tokens(&current, Family::Gemini) - input_tokens(&old, Family::Gemini);
         assert_eq!(difference, 3);
-    }
-
-    /// What a recorded request is estimated at, over what its provider counted. Only whole answers count, and requests
-    /// that refer to nothing outside them.
-    fn ratio(recorded: &recorded::Recorded, has_tools: bool) -> Option<(Family, f64)> {
-        let dialect = match recorded.endpoint.as_str() {
-            _ if recorded.status != 200 || recorded.stream => return None,
-            "/v1/messages" => Dialect::Anthropic,
-            "/v2/chat" => Dialect::Cohere,
-            path if path.ends_with("/chat/completions") => Dialect::Chat,
-            path if path.ends_with(":generateContent") => Dialect::Gemini,
-            _ => return None,
-        };
-        let body = recorded.body();
-        let answer: serde_json::Value = serde_json::from_slice(&body).ok()?;
-        let model = [&recorded.request["model"], &answer["modelVersion"]]
-            .into_iter()
-            .find_map(serde_json::Value::as_str)?;
-        let sent = recorded.request.to_string();
-        let request = dialect.read_request(sent.as_bytes(), model, false).ok()?;
-        let mut is_alike = request.format == Format::Text
-            && request.tools.is_empty() != has_tools
-            && request.functions().count() == request.tools.len()
-            && !request
-                .extra
-                .iter()
-                .any(|(name, _)| name == "cachedContent");
-        request.each_part(&mut |part| {
-            is_alike &= matches!(
-                part.content,
-                Content::Text { .. } | Content::ToolCall { .. } | Content::ToolResult { .. }
-            );
-        });
-        let counted = dialect.usage(&body)?.input_tokens;
-        let family = Family::of(model);
-        (is_alike && counted >= 20).then(|| {
-            (
-                family,
-                input_tokens(&request, family) as f64 / counted as f64,
-            )
-        })
-    }
-
-    #[test]
-    fn estimates_are_near_what_providers_count() {
-        for has_tools in [false, true] {
-            for family in Family::ALL {
-                let ratios = recorded::all()
-                    .iter()
-                    .filter_map(|one| ratio(one, has_tools));
-                let mut ratios: Vec<_> = ratios
-                    .filter(|(of, _)| *of == family)
-                    .map(|(_, ratio)| ratio)
-                    .collect();
-                ratios.sort_by(f64::total_cmp);
-                let [first, .., last] = ratios.as_slice() else {
-                    continue;
-                };
-                let median = ratios[ratios.len() / 2];
-                let count = ratios.len();
-                println!(
-                    "{family:?}, functions: {has_tools}: {count} requests, median {median:.2}, from {first:.2} to {last:.2}"
-                );
-                // Llama's and others' servers each put requests before the model in their own way.
-                if matches!(family, Family::Llama | Family::Other) {
-                    continue;
-                }
-                let bounds = if has_tools { 0.75..1.35 } else { 0.9..1.1 };
-                assert!(bounds.contains(&median), "{family:?}");
-            }
-        }
     }
 }

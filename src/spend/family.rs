@@ -78,6 +78,10 @@ impl Family {
                 call: 7,
                 image: 765,
                 small_image: 85,
+                answer: 1,
+                thoughts: 9,
+                said_call: 7,
+                further_call: 23,
                 ..Weights::CHAT
             },
             Self::Anthropic => Weights {
@@ -91,6 +95,11 @@ impl Family {
                 call: 45,
                 image: 1_600,
                 page: 3_000,
+                said_percent: 112,
+                answer: 3,
+                thoughts: 5,
+                said_call: 33,
+                further_call: 25,
                 ..Weights::CHAT
             },
             Self::Gemini => Weights {
@@ -102,6 +111,9 @@ impl Family {
                 call: 10,
                 image: 1_120,
                 page: 560,
+                said_percent: 106,
+                said_call: 6,
+                further_call: 7,
                 ..Weights::CHAT
             },
             Self::Cohere => Weights {
@@ -109,6 +121,8 @@ impl Family {
                 request: 0,
                 schema_percent: 100,
                 small_image: 256,
+                said_call: 1,
+                further_call: 1,
                 ..Weights::CHAT
             },
             Self::Mistral => Weights {
@@ -118,6 +132,9 @@ impl Family {
                 schema_percent: 150,
                 call: 5,
                 image: 1_340,
+                said_percent: 103,
+                said_call: 2,
+                further_call: 2,
                 ..Weights::CHAT
             },
             Self::Llama => Weights {
@@ -126,6 +143,10 @@ impl Family {
                 tool: 8,
                 schema_percent: 150,
                 call: 5,
+                said_percent: 101,
+                answer: 1,
+                said_call: 20,
+                further_call: 20,
                 ..Weights::CHAT
             },
             Self::Other => Weights {
@@ -135,13 +156,17 @@ impl Family {
                 tool: 10,
                 schema_percent: 130,
                 call: 5,
+                said_percent: 103,
+                answer: 1,
+                said_call: 9,
+                further_call: 9,
                 ..Weights::CHAT
             },
         }
     }
 }
 
-/// What the parts of a request weigh.
+/// What the parts of a request, and of an answer, weigh.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Weights {
     pub text_percent: u64,
@@ -168,6 +193,16 @@ pub(super) struct Weights {
     pub small_image: u64,
     /// A page of a PDF.
     pub page: u64,
+    /// What an answer says, of any kind.
+    pub said_percent: u64,
+    /// An answer, without what is said in it.
+    pub answer: u64,
+    /// Its thoughts, without what is said in them.
+    pub thoughts: u64,
+    /// Its first call, of the caller's tools or the provider's own, without name and arguments.
+    pub said_call: u64,
+    /// Each further one: OpenAI's models write a call of several around them.
+    pub further_call: u64,
 }
 
 impl Weights {
@@ -186,6 +221,11 @@ impl Weights {
         image: 1_280,
         small_image: 1_280,
         page: 1_000,
+        said_percent: 100,
+        answer: 0,
+        thoughts: 0,
+        said_call: 0,
+        further_call: 0,
     };
 }
 

@@ -1,8 +1,8 @@
 //! Prometheus metrics.
 
 use prometheus::{
-    Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    Opts, Registry, TextEncoder,
+    Counter, CounterVec, Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter,
+    IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
 };
 
 /// Upper bounds in seconds: from an answer of the cache to a long reasoning stream.
@@ -16,6 +16,11 @@ pub struct Metrics {
     requests: IntCounterVec,
     duration: HistogramVec,
     stream_errors: IntCounterVec,
+    spend: CounterVec,
+    tokens: IntCounterVec,
+    estimated: IntCounterVec,
+    unpriced: IntCounterVec,
+    ledger: LedgerMetrics,
     reloads: IntCounterVec,
     last_reload_successful: IntGauge,
     /// Requests that are being answered.
@@ -38,6 +43,57 @@ pub struct Series {
     /// The status of nearly every request.
     ok: IntCounter,
     duration: Histogram,
+    spend: Counter,
+    tokens: [IntCounter; TOKEN_TYPES.len()],
+    estimated: IntCounter,
+    unpriced: IntCounter,
+}
+
+/// Kinds of tokens that are counted apart. `input` and `output` are everything, the others parts of them.
+const TOKEN_TYPES: [&str; 5] = ["input", "output", "cache_read", "cache_write", "reasoning"];
+
+/// How the ledger is doing.
+struct LedgerMetrics {
+    waiting: IntGauge,
+    stored: IntCounter,
+    failures: IntCounter,
+    is_behind: IntGauge,
+}
+
+/// The same, as the ledger says it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LedgerState {
+    /// Rows that are not durable yet.
+    pub waiting: usize,
+    /// Rows that are.
+    pub stored: u64,
+    /// Commits that failed.
+    pub failures: u64,
+    /// Whether commits fail at present.
+    pub is_failing: bool,
+}
+
+impl Series {
+    /// Counts what an attempt used, in tokens of [input, output, cache read, cache write, reasoning], and what it cost in
+    /// dollars, if that is known. Tells whether it is the first of its model and target whose cost is not.
+    pub fn used(
+        &self,
+        tokens: [u64; TOKEN_TYPES.len()],
+        usd: Option<f64>,
+        is_estimated: bool,
+    ) -> bool {
+        let counted = self.tokens.iter().zip(tokens);
+        counted.for_each(|(counter, count)| counter.inc_by(count));
+        if is_estimated {
+            self.estimated.inc();
+        }
+        let is_first = self.unpriced.get() == 0;
+        match usd {
+            Some(usd) => self.spend.inc_by(usd),
+            None => self.unpriced.inc(),
+        }
+        usd.is_none() && is_first
+    }
 }
 
 impl Metrics {
@@ -64,6 +120,44 @@ impl Metrics {
                 "Streams that ended in an error event, with a status of 200.",
                 &["team", "model", "target", "error"],
             ),
+            spend: CounterVec::new(
+                Opts::new(
+                    "tollgate_spend_usd_total",
+                    "US dollars spent at providers, estimates included.",
+                ),
+                &["team", "model"],
+            )
+            .expect(VALID),
+            tokens: counters(
+                "tollgate_tokens_total",
+                "Tokens used; input and output are everything, the other types are parts of them.",
+                &["team", "model", "type"],
+            ),
+            estimated: counters(
+                "tollgate_estimated_answers_total",
+                "Attempts whose tokens were counted by the gateway, because the provider told none.",
+                &["team", "model"],
+            ),
+            unpriced: counters(
+                "tollgate_unpriced_answers_total",
+                "Attempts whose cost is unknown, because their target has no price.",
+                &["model", "target"],
+            ),
+            ledger: LedgerMetrics {
+                waiting: gauge(
+                    "tollgate_ledger_rows_waiting",
+                    "Rows that are not durable yet.",
+                ),
+                stored: counter("tollgate_ledger_rows_total", "Rows that were made durable."),
+                failures: counter(
+                    "tollgate_ledger_commit_failures_total",
+                    "Commits that failed; each is tried again.",
+                ),
+                is_behind: gauge(
+                    "tollgate_ledger_failing",
+                    "1 while the ledger's store takes no rows.",
+                ),
+            },
             reloads: counters(
                 "tollgate_config_reloads_total",
                 "Reloads of the configuration.",
@@ -106,10 +200,18 @@ impl Metrics {
     }
 
     fn register(&self) {
-        let all: [Box<dyn prometheus::core::Collector>; 13] = [
+        let all: [Box<dyn prometheus::core::Collector>; 21] = [
             Box::new(self.requests.clone()),
             Box::new(self.duration.clone()),
             Box::new(self.stream_errors.clone()),
+            Box::new(self.spend.clone()),
+            Box::new(self.tokens.clone()),
+            Box::new(self.estimated.clone()),
+            Box::new(self.unpriced.clone()),
+            Box::new(self.ledger.waiting.clone()),
+            Box::new(self.ledger.stored.clone()),
+            Box::new(self.ledger.failures.clone()),
+            Box::new(self.ledger.is_behind.clone()),
             Box::new(self.reloads.clone()),
             Box::new(self.last_reload_successful.clone()),
             Box::new(self.in_flight.clone()),
@@ -134,7 +236,25 @@ impl Metrics {
                 .requests
                 .with_label_values(&[team, model, target, "200"]),
             duration: self.duration.with_label_values(&[model, target]),
+            spend: self.spend.with_label_values(&[team, model]),
+            tokens: TOKEN_TYPES.map(|kind| self.tokens.with_label_values(&[team, model, kind])),
+            estimated: self.estimated.with_label_values(&[team, model]),
+            unpriced: self.unpriced.with_label_values(&[model, target]),
         }
+    }
+
+    /// How the ledger is doing, asked when somebody looks.
+    pub fn ledger(&self, state: LedgerState) {
+        let ledger = &self.ledger;
+        ledger
+            .waiting
+            .set(i64::try_from(state.waiting).unwrap_or(i64::MAX));
+        let count = |counter: &IntCounter, total: u64| {
+            counter.inc_by(total.saturating_sub(counter.get()));
+        };
+        count(&ledger.stored, state.stored);
+        count(&ledger.failures, state.failures);
+        self.ledger.is_behind.set(i64::from(state.is_failing));
     }
 
     /// Counts a request that got as far as a model.

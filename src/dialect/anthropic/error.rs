@@ -132,14 +132,14 @@ pub const fn error_type(error: &Error) -> &'static str {
         | Kind::ContextTooLong
         | Kind::ContentFiltered => "invalid_request_error",
         Kind::InvalidApiKey => "authentication_error",
-        Kind::ModelNotAllowed => "permission_error",
+        Kind::ModelNotAllowed | Kind::ModelNotPriced => "permission_error",
         Kind::ModelNotFound | Kind::UnknownEndpoint | Kind::UnknownMethod | Kind::NotFound => {
             "not_found_error"
         }
         Kind::RequestTooLarge => "request_too_large",
         Kind::RateLimited | Kind::QuotaSpent => "rate_limit_error",
         Kind::Internal | Kind::Upstream | Kind::ProviderFailed => "api_error",
-        Kind::Draining | Kind::Overloaded => "overloaded_error",
+        Kind::Draining | Kind::LedgerBehind | Kind::Overloaded => "overloaded_error",
         Kind::UpstreamTimeout => "timeout_error",
     }
 }

@@ -21,13 +21,15 @@ pub fn error_body(error: &Error) -> Bytes {
 /// The name by which AWS's SDKs know an error, and find their typed exception.
 pub fn error_type(error: &Error) -> &'static str {
     match error.kind {
-        Kind::InvalidApiKey | Kind::ModelNotAllowed => "AccessDeniedException",
+        Kind::InvalidApiKey | Kind::ModelNotAllowed | Kind::ModelNotPriced => {
+            "AccessDeniedException"
+        }
         Kind::ModelNotFound | Kind::NotFound => "ResourceNotFoundException",
         Kind::UnknownEndpoint | Kind::UnknownMethod => "UnknownOperationException",
         Kind::RateLimited => "ThrottlingException",
         Kind::QuotaSpent => "ServiceQuotaExceededException",
         Kind::UpstreamTimeout => "ModelTimeoutException",
-        Kind::Overloaded | Kind::Draining => "ServiceUnavailableException",
+        Kind::Overloaded | Kind::Draining | Kind::LedgerBehind => "ServiceUnavailableException",
         Kind::ProviderFailed if error.status() == StatusCode::FAILED_DEPENDENCY => {
             "ModelErrorException"
         }

@@ -40,16 +40,16 @@ impl WireUsage {
     pub fn read(&self) -> Usage {
         let read = self.cache_read_input_tokens.unwrap_or(0);
         let details = self.cache_details.as_deref().unwrap_or_default();
-        let of = |is_hour: bool| {
+        let sum = |ttl: Option<&str>| {
             let details = details
                 .iter()
-                .filter(|detail| (detail.ttl == "1h") == is_hour);
+                .filter(|detail| ttl.is_none_or(|ttl| detail.ttl == ttl));
             details.fold(0, |sum: u64, detail| {
                 sum.saturating_add(detail.input_tokens)
             })
         };
-        let detailed = of(true).saturating_add(of(false));
-        let written = self.cache_write_input_tokens.unwrap_or(detailed);
+        let written = self.cache_write_input_tokens.unwrap_or_else(|| sum(None));
+        let hour = sum(Some("1h")).min(written);
         Usage {
             input_tokens: self
                 .input_tokens
@@ -58,7 +58,8 @@ impl WireUsage {
             output_tokens: self.output_tokens,
             cache_read_tokens: read,
             cache_write_tokens: written,
-            cache_write_1h_tokens: of(true).min(written),
+            cache_write_5m_tokens: sum(Some("5m")).min(written - hour),
+            cache_write_1h_tokens: hour,
             ..Usage::default()
         }
     }
@@ -69,13 +70,16 @@ impl WireUsage {
             cache_write_tokens: written,
             ..
         } = *usage;
-        let hour = usage.cache_write_1h_tokens.min(written);
-        let details = [("1h", hour), ("5m", written - hour)];
+        let details = [
+            ("1h", usage.cache_write_1h_tokens),
+            ("5m", usage.cache_write_5m_tokens),
+        ];
         let details = details.into_iter().filter(|(_, tokens)| *tokens > 0);
         let details = details.map(|(ttl, input_tokens)| CacheDetail {
             ttl: ttl.to_owned(),
             input_tokens,
         });
+        let details: Vec<_> = details.collect();
         let is_cached = read > 0 || written > 0;
         Self {
             input_tokens: usage
@@ -86,7 +90,7 @@ impl WireUsage {
             total_tokens: usage.input_tokens.saturating_add(usage.output_tokens),
             cache_read_input_tokens: is_cached.then_some(read),
             cache_write_input_tokens: is_cached.then_some(written),
-            cache_details: (written > 0).then(|| details.collect()),
+            cache_details: (!details.is_empty()).then_some(details),
         }
     }
 }
@@ -106,6 +110,7 @@ mod tests {
             output_tokens: 7,
             cache_read_tokens: 500,
             cache_write_tokens: 30,
+            cache_write_5m_tokens: 10,
             cache_write_1h_tokens: 20,
             ..Usage::default()
         };

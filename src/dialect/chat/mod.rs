@@ -26,7 +26,7 @@ pub use usage::usage;
 
 pub(super) use finish::written as written_finish;
 pub(super) use request::{StopTexts, StreamOptions};
-pub(super) use usage::WireUsage;
+pub(super) use usage::{WireUsage, read_usage};
 pub(super) use wire::Members;
 
 /// The kind under which a message's own field is carried as an opaque part: this, and the field's name.

@@ -77,6 +77,7 @@ pub fn read_embedding_answer(
     struct BilledUnits {
         input_tokens: Option<Count>,
         image_tokens: Option<Count>,
+        images: Option<Count>,
     }
 
     let body: Body<'_> = serde_json::from_slice(body)?;
@@ -92,10 +93,16 @@ pub fn read_embedding_answer(
     }
     let billed = body.meta.and_then(|meta| meta.billed_units);
     let usage = billed.and_then(|billed| {
-        let tokens = billed.input_tokens?.0;
-        let image_tokens = billed.image_tokens.unwrap_or_default().0;
+        billed
+            .input_tokens
+            .or(billed.image_tokens)
+            .or(billed.images)?;
+        let told = |count: Option<Count>| count.unwrap_or_default().0;
+        let image_tokens = told(billed.image_tokens);
         Some(Usage {
-            input_tokens: tokens.saturating_add(image_tokens),
+            input_tokens: told(billed.input_tokens).saturating_add(image_tokens),
+            input_image_tokens: image_tokens,
+            images: told(billed.images),
             ..Usage::default()
         })
     });

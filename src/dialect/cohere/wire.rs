@@ -163,11 +163,14 @@ struct Tokens {
     input_tokens: Option<Count>,
     #[serde(skip_serializing_if = "Option::is_none")]
     output_tokens: Option<Count>,
+    /// Images that are paid for one by one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    images: Option<Count>,
 }
 
 impl Tokens {
     fn is_told(&self) -> bool {
-        self.input_tokens.is_some() || self.output_tokens.is_some()
+        self.input_tokens.is_some() || self.output_tokens.is_some() || self.images.is_some()
     }
 }
 
@@ -186,6 +189,7 @@ impl WireUsage {
             input_tokens,
             output_tokens: counted.output_tokens.unwrap_or_default().0,
             cache_read_tokens: cached.min(input_tokens),
+            images: counted.images.unwrap_or_default().0,
             ..Usage::default()
         })
     }
@@ -196,10 +200,14 @@ impl From<Usage> for WireUsage {
         let tokens = Tokens {
             input_tokens: Some(Count(usage.input_tokens)),
             output_tokens: Some(Count(usage.output_tokens)),
+            images: None,
         };
         let cached = usage.cache_read_tokens;
         Self {
-            billed_units: Some(tokens),
+            billed_units: Some(Tokens {
+                images: (usage.images > 0).then_some(Count(usage.images)),
+                ..tokens
+            }),
             tokens: Some(tokens),
             cached_tokens: (cached > 0).then_some(Count(cached)),
         }

@@ -14,6 +14,7 @@ mod json;
 mod outgoing;
 mod reasoning;
 mod request;
+mod said;
 mod signature;
 mod stream;
 mod usage;
@@ -30,6 +31,7 @@ pub use reasoning::{Effort, Reasoning, ThinkingBudget};
 pub use request::{
     Cache, Content, Format, Function, Part, Request, Role, Source, Thinking, Tool, ToolChoice, Turn,
 };
+pub use said::{KEPT_MAX, Kept, Kind as SaidKind, Said};
 pub use signature::Signature;
 pub use stream::{Malformed, ObjectEnd, ReadStream, WriteStream};
 pub use usage::Usage;

@@ -32,6 +32,12 @@ macro_rules! usage {
                 let [$($field),*] = parts;
                 Self { $($field),* }
             }
+
+            /// What two calls were billed for together.
+            #[must_use]
+            pub const fn plus(self, other: Self) -> Self {
+                Self { $($field: self.$field.saturating_add(other.$field)),* }
+            }
         }
     };
 }

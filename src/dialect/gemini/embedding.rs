@@ -5,8 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::answer::usage;
 use super::count::resource;
-use super::wire::{Whole, bytes};
+use super::wire::{self, Whole, bytes};
 use crate::dialect::common::{Malformed, Usage};
 
 /// The most texts of one call (Google AI's `batchEmbedContents` takes 100; Vertex's limits depend on the model).
@@ -128,17 +129,17 @@ pub fn read_embedding_answer(
     body: &[u8],
     inputs: usize,
 ) -> Result<(Vec<Vec<f64>>, Option<Usage>), Malformed> {
-    let answer: Answer = serde_json::from_slice(body)?;
-    let mut counted: Option<u64> = answer
-        .usage_metadata
-        .and_then(|usage| usage.prompt_token_count)
-        .map(|count| count.0);
+    let answer: Answer<'_> = serde_json::from_slice(body)?;
+    let told = answer.usage_metadata.as_ref();
+    let told = told.filter(|told| told.prompt_token_count.is_some());
+    let mut usage = told.map(|told| usage::read(told).0);
     let mut embeddings: Vec<Vec<f64>> = Vec::new();
     for prediction in answer.predictions {
         let statistics = prediction.embeddings.statistics;
         if let Some(count) = statistics.and_then(|it| it.token_count) {
             // Vertex writes these as floats.
-            counted = Some(counted.unwrap_or(0).saturating_add(count.0));
+            let so_far = usage.get_or_insert_default();
+            so_far.input_tokens = so_far.input_tokens.saturating_add(count.0);
         }
         embeddings.push(prediction.embeddings.values);
     }
@@ -148,20 +149,16 @@ pub fn read_embedding_answer(
         let what = "another number of embeddings than of texts";
         return Err(Malformed(what.to_owned()));
     }
-    let usage = counted.map(|input_tokens| Usage {
-        input_tokens,
-        ..Usage::default()
-    });
     Ok((embeddings, usage))
 }
 
 #[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Answer {
+#[serde(rename_all = "camelCase", default, bound(deserialize = "'de: 'a"))]
+struct Answer<'a> {
     embeddings: Vec<Embedding>,
     embedding: Option<Embedding>,
     predictions: Vec<Prediction>,
-    usage_metadata: Option<Counted>,
+    usage_metadata: Option<wire::Usage<'a>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -179,12 +176,6 @@ struct Prediction {
 #[derive(Deserialize)]
 struct Statistics {
     token_count: Option<Whole<u64>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Counted {
-    prompt_token_count: Option<Whole<u64>>,
 }
 
 #[cfg(test)]

@@ -50,13 +50,13 @@ pub fn error_event(error: &Error) -> Bytes {
 fn status_word(kind: Kind) -> &'static str {
     match kind {
         Kind::InvalidApiKey => "UNAUTHENTICATED",
-        Kind::ModelNotAllowed => "PERMISSION_DENIED",
+        Kind::ModelNotAllowed | Kind::ModelNotPriced => "PERMISSION_DENIED",
         Kind::ModelNotFound | Kind::UnknownEndpoint | Kind::UnknownMethod | Kind::NotFound => {
             "NOT_FOUND"
         }
         Kind::RateLimited | Kind::QuotaSpent => "RESOURCE_EXHAUSTED",
         Kind::Internal | Kind::ProviderFailed => "INTERNAL",
-        Kind::Upstream | Kind::Draining | Kind::Overloaded => "UNAVAILABLE",
+        Kind::Upstream | Kind::Draining | Kind::LedgerBehind | Kind::Overloaded => "UNAVAILABLE",
         Kind::UpstreamTimeout => "DEADLINE_EXCEEDED",
         Kind::InvalidRequest
         | Kind::RequestTimeout

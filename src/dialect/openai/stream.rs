@@ -1,19 +1,27 @@
-//! Watching a stream go by: what it cost, whether it ended, and which chunk the caller did not ask for.
+//! Watching a stream go by: what it says and costs, whether it ended, and which chunk the caller did not ask for.
 
 use std::collections::BTreeSet;
-use std::sync::LazyLock;
+use std::hash::{DefaultHasher, Hasher};
 
-use memchr::memmem::Finder;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 
-use crate::dialect::{Usage, scan, sse};
+use super::spoken::{self, Spoken};
+use crate::dialect::common::{Said, SaidKind};
+use crate::dialect::{Tier, Usage, chat, scan, sse};
 
 /// Reads along while frames are forwarded. A chunk is scanned, never modelled.
 #[derive(Debug)]
 pub struct Watch {
     /// What the provider said that the stream cost.
     pub usage: Option<Usage>,
+    /// The tier that served it, as it was said beside that.
+    pub tier: Tier,
+    /// What it has said.
+    pub said: Said,
+    /// The call that was begun last, by a digest of its id.
+    call: Option<u64>,
     withhold_usage: bool,
     /// How many choices there must be; None where the request does not tell.
     choices: Option<u64>,
@@ -47,6 +55,9 @@ impl Watch {
     pub const fn new(withhold_usage: bool, choices: Option<u64>) -> Self {
         Self {
             usage: None,
+            tier: Tier::Standard,
+            said: Said::EMPTY,
+            call: None,
             withhold_usage,
             choices,
             finished: BTreeSet::new(),
@@ -83,12 +94,15 @@ impl Watch {
         };
         let set = |name: &str| chunk.value(name).filter(|value| *value != b"null");
         let usage = set("usage");
-        self.usage = usage.and_then(super::usage).or(self.usage);
+        // Groq's streams tell it in a place of their own.
+        let told = usage.or_else(|| scan::member(set("x_groq")?, "usage"));
+        if let Some(usage) = told.and_then(chat::read_usage) {
+            self.usage = Some(usage);
+            self.tier = chunk.value("service_tier").map_or(self.tier, Tier::written);
+        }
         let choices = set("choices");
-        if let Some(choices) = choices.filter(|choices| may_finish(choices)) {
-            let room = CHOICES_MAX.saturating_sub(self.finished.len());
-            self.finished
-                .extend(finished(choices).into_iter().take(room));
+        if let Some(choices) = choices.filter(|choices| self.listen(choices)) {
+            self.finish(choices, told.is_none());
         }
         let is_bare = choices.is_none_or(|list| list[1..].trim_ascii_start() == b"]");
         if set("error").is_some() && is_bare {
@@ -99,33 +113,56 @@ impl Watch {
             false => Seen::Part,
         }
     }
-}
 
-/// Whether one of the choices may have a finish reason: a cheap look that spares most chunks a closer one. The quotes
-/// keep a model's own words out: inside a JSON string they are escaped.
-fn may_finish(choices: &[u8]) -> bool {
-    static NAME: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(br#""finish_reason""#));
-    NAME.find_iter(choices).any(|at| {
-        let value = choices[at + NAME.needle().len()..].trim_ascii_start();
-        value
-            .strip_prefix(b":")
-            .is_some_and(|value| !value.trim_ascii_start().starts_with(b"null"))
-    })
-}
-
-/// The indexes of the choices that have a finish reason.
-fn finished(choices: &[u8]) -> Vec<u64> {
-    #[derive(Deserialize)]
-    struct Choice {
-        #[serde(default)]
-        index: u64,
-        finish_reason: Option<IgnoredAny>,
+    /// Keeps what the choices say. Returns whether one of them seems to have a finish reason, which spares most chunks
+    /// a closer look.
+    fn listen(&mut self, choices: &[u8]) -> bool {
+        let mut may_finish = false;
+        spoken::each(choices, |spoken| match spoken {
+            Spoken::Piece(kind, raw) => self.said.push_json(kind, raw),
+            Spoken::Finish => may_finish = true,
+            Spoken::Call { id, name } => {
+                // Some servers repeat id and name with every piece of a call.
+                let call = (!id.is_empty()).then(|| digest(id));
+                if call.is_none() || call != self.call {
+                    self.call = call;
+                    self.said.call_count += 1;
+                    self.said.push_json(SaidKind::Call, name);
+                }
+            }
+        });
+        may_finish
     }
-    let choices: Vec<Choice> = serde_json::from_slice(choices).unwrap_or_default();
-    let finished = choices
-        .into_iter()
-        .filter(|choice| choice.finish_reason.is_some());
-    finished.map(|choice| choice.index).collect()
+
+    /// Notes which of the choices have a finish reason, and what one of them says that the stream cost, if that
+    /// `is_needed`: Moonshot's streams tell it there.
+    fn finish(&mut self, choices: &[u8], is_needed: bool) {
+        #[derive(Deserialize)]
+        struct Choice<'a> {
+            #[serde(default)]
+            index: u64,
+            finish_reason: Option<IgnoredAny>,
+            #[serde(borrow)]
+            usage: Option<&'a RawValue>,
+        }
+        let choices: Vec<Choice<'_>> = serde_json::from_slice(choices).unwrap_or_default();
+        let usage = choices.iter().find_map(|choice| choice.usage);
+        if let Some(usage) = usage.filter(|_| is_needed) {
+            self.usage = chat::read_usage(usage.get().as_bytes()).or(self.usage);
+        }
+        let finished = choices
+            .into_iter()
+            .filter(|choice| choice.finish_reason.is_some());
+        let room = CHOICES_MAX.saturating_sub(self.finished.len());
+        self.finished
+            .extend(finished.map(|choice| choice.index).take(room));
+    }
+}
+
+fn digest(id: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(id);
+    hasher.finish()
 }
 
 #[cfg(test)]
@@ -152,6 +189,22 @@ mod tests {
         let chunk = r#"{"choices":[{"finish_reason": "stop"}],"usage":{"prompt_tokens":1,"completion_tokens":2}}"#;
         assert_eq!(see(&mut watch, chunk), Seen::Part);
         assert!(watch.is_whole() && watch.usage.is_some());
+    }
+
+    #[test]
+    fn usage_is_found_where_servers_put_it() {
+        for chunk in [
+            r#"{"choices":[],"x_groq":{"id":"req","usage":{"prompt_tokens":1,"completion_tokens":2}}}"#,
+            r#"{"choices":[{"finish_reason":"stop","usage":{"prompt_tokens":1,"completion_tokens":2}}]}"#,
+            r#"{"choices":[{"finish_reason":"stop","usage":{"prompt_tokens":7}}],"usage":{"prompt_tokens":1,"completion_tokens":2}}"#,
+        ] {
+            let mut watch = Watch::new(false, Some(1));
+            assert_eq!(see(&mut watch, chunk), Seen::Part);
+            let parts = watch
+                .usage
+                .map(|usage| (usage.input_tokens, usage.output_tokens));
+            assert_eq!(parts, Some((1, 2)), "{chunk}");
+        }
     }
 
     #[test]

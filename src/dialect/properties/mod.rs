@@ -11,6 +11,7 @@ mod features;
 mod marks;
 mod prefixes;
 mod requests;
+mod usage;
 mod views;
 
 use proptest::test_runner::{Config, RngSeed};

@@ -6,9 +6,9 @@ use serde_json::value::RawValue;
 use super::error::Fault;
 use super::fields::Text;
 use super::items::Items;
-use super::usage::Tokens;
+use super::usage::{Tokens, searches};
+use crate::dialect::Error;
 use crate::dialect::common::{Answer, Choice, Collector, Context, Delta, Finish, Malformed};
-use crate::dialect::{Error, Usage};
 
 /// Reads a whole answer. One that failed is read, too; [`failure`] tells.
 ///
@@ -20,7 +20,7 @@ pub fn read_answer(body: &[u8], context: &Context) -> Result<Answer, Malformed> 
     let mut items = Items::of(&context.id);
     let output = response.output.as_deref().unwrap_or_default();
     items.all(output, &mut deltas)?;
-    response.end(&items, &mut deltas);
+    response.end(&items, 0, &mut deltas);
 
     let mut collector = Collector::default();
     deltas.into_iter().for_each(|delta| collector.push(delta));
@@ -83,20 +83,28 @@ impl Response<'_> {
         }
     }
 
-    /// What stands behind the items.
-    pub fn end(self, items: &Items, out: &mut Vec<Delta>) {
+    /// What stands behind the items. `searched`: how many searches of the web were seen before.
+    pub fn end(mut self, items: &Items, searched: u64, out: &mut Vec<Delta>) {
         let finish = self.finish(items);
-        out.extend(self.usage.map(|usage| Delta::Usage(Usage::from(usage))));
+        self.tell_usage(searched, out);
         let tier = self.service_tier.map(|Text(tier)| tier.into_owned());
         out.extend(tier.map(Delta::ServiceTier));
         out.extend(finish.map(|finish| Delta::Finish { choice: 0, finish }));
     }
 
     /// What a failed answer cost, and its error.
-    pub fn fail(self, out: &mut Vec<Delta>) {
-        out.extend(self.usage.map(|usage| Delta::Usage(Usage::from(usage))));
+    pub fn fail(mut self, searched: u64, out: &mut Vec<Delta>) {
+        self.tell_usage(searched, out);
         let fault = self.error.unwrap_or_default();
         out.push(Delta::Error(fault.without_status()));
+    }
+
+    /// Some servers end a stream without the items that they have told before.
+    fn tell_usage(&mut self, searched: u64, out: &mut Vec<Delta>) {
+        let output = self.output.as_deref().unwrap_or_default();
+        let searches = searches(output).max(searched);
+        let usage = self.usage.take();
+        out.extend(usage.map(|usage| Delta::Usage(usage.read(searches))));
     }
 
     fn status(&self) -> Option<&str> {

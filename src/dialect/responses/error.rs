@@ -195,11 +195,12 @@ impl<'a> From<&'a Error> for Told<'a> {
 
 const fn category(kind: Kind) -> &'static str {
     match kind {
-        Kind::ModelNotAllowed => "permission_error",
+        Kind::ModelNotAllowed | Kind::ModelNotPriced => "permission_error",
         Kind::Internal
         | Kind::Upstream
         | Kind::UpstreamTimeout
         | Kind::Draining
+        | Kind::LedgerBehind
         | Kind::Overloaded
         | Kind::ProviderFailed => "server_error",
         Kind::RateLimited => "rate_limit_error",

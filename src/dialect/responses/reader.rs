@@ -7,6 +7,7 @@ use super::answer::Response;
 use super::error::Fault;
 use super::fields::Text;
 use super::items::{Items, Source};
+use super::usage::searches;
 use crate::dialect::common::{Context, Delta, Malformed, ReadStream};
 use crate::dialect::sse;
 
@@ -16,6 +17,8 @@ pub struct Reader {
     items: Items,
     is_begun: bool,
     is_ended: bool,
+    /// How many searches of the web have been told.
+    searches: u64,
 }
 
 impl Reader {
@@ -25,6 +28,7 @@ impl Reader {
             items: Items::of(&context.id),
             is_begun: false,
             is_ended: false,
+            searches: 0,
         }
     }
 }
@@ -73,6 +77,7 @@ impl Reader {
             }
             "response.output_item.done" => {
                 let item = event.item.ok_or_else(incomplete)?;
+                self.searches += searches(&[item]);
                 self.items.done(index, item, out)?;
             }
             "response.output_text.delta" => {
@@ -110,7 +115,7 @@ impl Reader {
             "response.failed" => {
                 let response: Response<'_> = needed(event.response)?;
                 self.is_ended = true;
-                response.fail(out);
+                response.fail(self.searches, out);
             }
             "error" => self.fail(&event, out),
             // An error in the envelope of chat completions, as proxies write it.
@@ -127,18 +132,14 @@ impl Reader {
         }
     }
 
-    fn complete(
-        &mut self,
-        mut response: Response<'_>,
-        out: &mut Vec<Delta>,
-    ) -> Result<(), Malformed> {
+    fn complete(&mut self, response: Response<'_>, out: &mut Vec<Delta>) -> Result<(), Malformed> {
         self.begin(&response, out);
         if !self.items.is_settled() {
-            let output = response.output.take().unwrap_or_default();
-            self.items.all(&output, out)?;
+            let output = response.output.as_deref().unwrap_or_default();
+            self.items.all(output, out)?;
         }
         self.is_ended = true;
-        response.end(&self.items, out);
+        response.end(&self.items, self.searches, out);
         out.push(Delta::End);
         Ok(())
     }

@@ -245,7 +245,7 @@ impl<'a> Scanner<'a> {
 }
 
 /// How many bytes stand before the first quote, backslash or control character.
-pub(super) fn plain_length(bytes: &[u8]) -> usize {
+pub(in crate::dialect) fn plain_length(bytes: &[u8]) -> usize {
     // Eight bytes at a time: a byte's highest bit is set in `special` if the byte is one of them, and the lowest such
     // bit is exact (a borrow only spills upward).
     const ONES: u64 = u64::MAX / 255;

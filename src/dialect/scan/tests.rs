@@ -1,6 +1,5 @@
 //! What is accepted, what is refused, and where things are found.
 
-use super::scanner::plain_length;
 use super::*;
 
 #[test]
@@ -130,4 +129,33 @@ fn too_many_members_are_refused() {
     let members: Vec<_> = (0..=MEMBERS_MAX).map(|n| format!("\"k{n}\":0")).collect();
     let body = format!("{{{}}}", members.join(","));
     assert_eq!(object(body.as_bytes()).unwrap_err(), Fault::Members);
+}
+
+#[test]
+fn escapes_are_resolved_as_a_parser_does() {
+    for raw in [
+        "",
+        "plain",
+        r#"a\"b\\c\/d\b\f\n\r\t"#,
+        r"\u00e9\u20AC\\u00e9",
+        r"\ud83d\ude00\ud83d\udE00x",
+        "é\\né",
+    ] {
+        let mut said = String::from("before ");
+        unescape(raw.as_bytes(), &mut said);
+        let parsed: String = serde_json::from_str(&format!("\"{raw}\"")).unwrap();
+        assert_eq!(said, format!("before {parsed}"));
+    }
+    for (raw, said) in [
+        (r"\ud83d", "\u{fffd}"),
+        (r"\ude00a", "\u{fffd}a"),
+        (r"\ud83d\u0041", "\u{fffd}A"),
+        (r"\ud83d\n", "\u{fffd}\n"),
+        (r"\", ""),
+        (r"\u12", "\u{fffd}"),
+    ] {
+        let mut out = String::new();
+        unescape(raw.as_bytes(), &mut out);
+        assert_eq!(out, said, "{raw}");
+    }
 }

@@ -42,7 +42,7 @@ pub fn usage(answer: &[u8]) -> Option<Usage> {
     #[derive(Deserialize)]
     #[serde(bound(deserialize = "'de: 'a"))]
     struct OnlyUsage<'a> {
-        #[serde(rename = "usageMetadata")]
+        #[serde(rename = "usageMetadata", alias = "usage_metadata")]
         usage: Option<wire::Usage<'a>>,
     }
 

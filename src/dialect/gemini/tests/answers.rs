@@ -122,7 +122,7 @@ fn a_foreign_answer_comes_back_as_it_was() {
     assert_eq!(
         json["usageMetadata"],
         json!({"promptTokenCount": 10, "cachedContentTokenCount": 4, "candidatesTokenCount": 5, "thoughtsTokenCount": 3, "totalTokenCount": 18,
-            "candidatesTokensDetails": [{"modality": "TEXT", "tokenCount": 3}, {"modality": "IMAGE", "tokenCount": 2}], "serviceTier": "standard"})
+            "candidatesTokensDetails": [{"modality": "IMAGE", "tokenCount": 2}], "serviceTier": "standard"})
     );
     let history =
         json!({"contents": [{"parts": [{"text": "a"}]}, json["candidates"][0]["content"]]});

@@ -17,7 +17,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// An object of optional fields that keeps those it does not know, in their order.
 macro_rules! object {
     ($($(#[doc = $doc:literal])+ $name:ident {
-        $($field:ident: $type:ty = $camel:literal $(| $snake:literal)?,)*
+        $($field:ident: $type:ty = $camel:literal $(| $other:literal)*,)*
     })*) => {$(
         $(#[doc = $doc])+
         #[derive(Clone, Debug, Default)]
@@ -44,7 +44,7 @@ macro_rules! object {
                         let mut object = $name::default();
                         while let Some(key) = map.next_key::<Text<'a>>()? {
                             match &*key {
-                                $($camel $(| $snake)? => object.$field = map.next_value()?,)*
+                                $($camel $(| $other)* => object.$field = map.next_value()?,)*
                                 _ => {
                                     if let Some(raw) = map.next_value::<Option<Raw<'a>>>()? {
                                         object.rest.push((key, raw));
@@ -264,7 +264,10 @@ object! {
         thoughts_token_count: Whole<u64> = "thoughtsTokenCount" | "thoughts_token_count",
         tool_use_prompt_token_count: Whole<u64> = "toolUsePromptTokenCount" | "tool_use_prompt_token_count",
         total_token_count: Whole<u64> = "totalTokenCount" | "total_token_count",
-        prompt_tokens_details: Vec<ModalityTokens<'a>> = "promptTokensDetails" | "prompt_tokens_details",
+        prompt_tokens_details: Vec<ModalityTokens<'a>>
+            // The last name is that of answers with embeddings.
+            = "promptTokensDetails" | "prompt_tokens_details" | "promptTokenDetails",
+        cache_tokens_details: Vec<ModalityTokens<'a>> = "cacheTokensDetails" | "cache_tokens_details",
         candidates_tokens_details: Vec<ModalityTokens<'a>> = "candidatesTokensDetails" | "candidates_tokens_details",
         tool_use_prompt_tokens_details: Vec<ModalityTokens<'a>>
             = "toolUsePromptTokensDetails" | "tool_use_prompt_tokens_details",

@@ -143,14 +143,53 @@ fn come_back(dialect: Dialect, answer: &Answer, mut chance: Vec<u8>) -> Result<(
 
 /// What of a usage a dialect has fields for.
 fn known(dialect: Dialect, usage: Usage) -> Usage {
-    let has_writes = !matches!(dialect, Dialect::Gemini | Dialect::Cohere);
-    let has_reasoning = !matches!(dialect, Dialect::Bedrock | Dialect::Cohere);
-    let when = |has: bool, tokens: u64| if has { tokens } else { 0 };
-    Usage {
-        cache_write_tokens: when(has_writes, usage.cache_write_tokens),
-        reasoning_tokens: when(has_reasoning, usage.reasoning_tokens),
-        ..usage
+    const WRITES: &[&str] = &[
+        "cache_write_tokens",
+        "cache_write_5m_tokens",
+        "cache_write_1h_tokens",
+    ];
+    let names: &[&[&str]] = match dialect {
+        Dialect::Chat | Dialect::Completions => &[&[
+            "cache_read_tokens",
+            "cache_write_tokens",
+            "output_reasoning_tokens",
+            "input_audio_tokens",
+            "input_image_tokens",
+            "output_audio_tokens",
+            "output_image_tokens",
+            "web_searches",
+        ]],
+        Dialect::Responses => &[&[
+            "cache_read_tokens",
+            "cache_write_tokens",
+            "output_reasoning_tokens",
+        ]],
+        Dialect::Anthropic => &[
+            WRITES,
+            &[
+                "cache_read_tokens",
+                "output_reasoning_tokens",
+                "web_searches",
+            ],
+        ],
+        Dialect::Bedrock => &[WRITES, &["cache_read_tokens"]],
+        Dialect::Cohere => &[&["cache_read_tokens", "images"]],
+        Dialect::Gemini => &[],
+    };
+    let is_kept = |name: &str| match dialect {
+        // All but the few that are listed.
+        Dialect::Gemini => {
+            !WRITES.contains(&name) && !["web_searches", "images", "audio_seconds"].contains(&name)
+        }
+        _ => names.iter().any(|names| names.contains(&name)),
+    };
+    let mut parts = usage.parts();
+    for (part, name) in parts.iter_mut().zip(Usage::NAMES) {
+        if !is_kept(name) && !["input_tokens", "output_tokens"].contains(name) {
+            *part = 0;
+        }
     }
+    Usage::from_parts(parts)
 }
 
 /// Plain completions: texts, which no reader of ours reads.

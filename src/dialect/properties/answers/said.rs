@@ -119,22 +119,54 @@ fn choices() -> impl Strategy<Value = Choice> {
         })
 }
 
+/// Usages whose parts are parts of what they should be.
 fn usages() -> impl Strategy<Value = Usage> {
-    let numbers = (
-        0_u64..1000,
-        0_u64..1000,
-        0_u64..1000,
-        0_u64..1000,
-        0_u64..1000,
-    );
-    numbers.prop_map(|(fresh, read, write, said, thought)| Usage {
-        input_tokens: fresh + read + write,
-        output_tokens: said + thought,
-        cache_read_tokens: read,
-        cache_write_tokens: write,
-        reasoning_tokens: thought,
-        ..Usage::default()
-    })
+    let count = || prop_oneof![1 => Just(0_u64), 2 => 1_u64..1000];
+    let kinds = || [count(), count(), count(), count()];
+    let counts = || [count(), count(), count(), count(), count()];
+    (kinds(), kinds(), kinds(), kinds(), counts(), counts()).prop_map(
+        |(prompt, tools, cached, said, within, beside)| {
+            let [untold, by_tools, written, minutes, hour] = within;
+            let [spoken, thought, searches, images, seconds] = beside;
+            let sum = |kinds: [u64; 4]| kinds.into_iter().sum::<u64>();
+            let [text, audio, image, video] = prompt;
+            let [tool_text, tool_audio, tool_image, tool_video] = tools;
+            let [cached_text, cached_audio, cached_image, cached_video] = cached;
+            let [said_text, said_audio, said_image, said_video] = said;
+            let read = sum(cached);
+            let write = written + minutes + hour;
+            let tool = sum(tools) + by_tools;
+            Usage {
+                input_tokens: sum(prompt) + tool + untold + read + write,
+                output_tokens: sum(said) + spoken + thought,
+                reasoning_tokens: thought,
+                cache_read_tokens: read,
+                cache_write_tokens: write,
+                cache_write_5m_tokens: minutes,
+                cache_write_1h_tokens: hour,
+                input_text_tokens: text + tool_text,
+                input_audio_tokens: audio + tool_audio,
+                input_image_tokens: image + tool_image,
+                input_video_tokens: video + tool_video,
+                cache_text_read_tokens: cached_text,
+                cache_audio_read_tokens: cached_audio,
+                cache_image_read_tokens: cached_image,
+                cache_video_read_tokens: cached_video,
+                input_tool_tokens: tool,
+                input_text_tool_tokens: tool_text,
+                input_audio_tool_tokens: tool_audio,
+                input_image_tool_tokens: tool_image,
+                input_video_tool_tokens: tool_video,
+                output_text_tokens: said_text,
+                output_audio_tokens: said_audio,
+                output_image_tokens: said_image,
+                output_video_tokens: said_video,
+                web_searches: searches,
+                images,
+                audio_seconds: seconds,
+            }
+        },
+    )
 }
 
 /// Answers with as many choices as `dialect` can tell.

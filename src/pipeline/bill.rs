@@ -1,0 +1,76 @@
+//! What an attempt used and cost, from its call to the ledger.
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use chrono::{DateTime, Utc};
+
+use crate::dialect::{Tier, Usage};
+use crate::route::Target;
+use crate::spend::Usd;
+use crate::spend::prices::{Place, Priced, Prices, Tariff};
+
+/// One attempt, as far as somebody pays for it.
+pub struct Bill {
+    /// What its target charges; None where nobody says.
+    pub tariff: Option<Arc<Tariff>>,
+    /// Whether nobody is known to charge anything: it is a simulation, or a server of one's own.
+    pub is_own: bool,
+    /// When it began.
+    pub time: DateTime<Utc>,
+    /// The same, to measure from.
+    pub began: Instant,
+    /// What came of it.
+    pub charge: Charge,
+}
+
+/// What came of an attempt, as far as it costs anything.
+#[expect(clippy::large_enum_variant, reason = "the large one is the common one")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Charge {
+    /// It was sent, and nobody has said yet what it used. If that stays so, it is estimated.
+    Open,
+    /// The provider said what it used.
+    Reported(Usage, Tier),
+    /// It was refused, or it never got there.
+    Free,
+}
+
+impl Bill {
+    /// For a call that is about to be made.
+    pub fn new(prices: &Prices, target: &Target) -> Self {
+        Self {
+            tariff: tariff(prices, target),
+            is_own: target.provider.is_own,
+            time: SystemTime::now().into(),
+            began: Instant::now(),
+            charge: Charge::Open,
+        }
+    }
+
+    /// What such a usage costs, and by which price.
+    pub fn price(&self, usage: &Usage, tier: Tier) -> Option<Priced> {
+        self.tariff.as_ref()?.price(usage, tier, self.time)
+    }
+
+    /// What the attempt cost, as far as the provider has said; None if that is not known, or has no price.
+    pub fn cost(&self) -> Option<Usd> {
+        match &self.charge {
+            Charge::Open => None,
+            Charge::Free => Some(Usd::ZERO),
+            Charge::Reported(usage, tier) => Some(self.price(usage, *tier)?.cost.usd()),
+        }
+    }
+}
+
+/// The prices of a target.
+pub fn tariff(prices: &Prices, target: &Target) -> Option<Arc<Tariff>> {
+    let provider = &target.provider;
+    prices.of(&Place {
+        provider: &provider.name,
+        address: &provider.address,
+        house: provider.house(),
+        is_own: provider.is_own,
+        model: &target.model,
+    })
+}

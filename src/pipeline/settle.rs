@@ -1,0 +1,230 @@
+//! The end of an attempt: its usage becomes a cost, a row of the ledger, and numbers on the metrics.
+//!
+//! Where the provider did not say what it used, that is counted first, on a thread of its own: the counting may take longer
+//! than a request.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, SyncSender};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::bill::{Bill, Charge};
+use crate::dialect::common::Said;
+use crate::dialect::{Dialect, Incoming, Tier, Usage};
+use crate::spend::ledger::{Ledger, Row};
+use crate::spend::{Family, Unreported, Usd};
+use crate::telemetry::Series;
+
+/// How many attempts may wait to be counted.
+const WAITING_MAX: usize = 4096;
+
+/// How many bytes of requests and answers may wait to be counted. What finds no room is estimated by its length alone.
+const WAITING_BYTES_MAX: usize = 128 << 20;
+
+/// Bytes that are taken for a token where there is no room to count.
+const TOKEN_BYTES: u64 = 4;
+
+/// What is known of an answer whose provider did not say, at its end, what it used.
+#[derive(Default)]
+pub struct Evidence {
+    /// What it said in the course of a stream that was cut.
+    pub reported: Option<Usage>,
+    /// What the stream said to the caller.
+    pub said: Said,
+    /// The whole answer, where it was none.
+    pub whole: Option<(Dialect, Bytes)>,
+}
+
+/// An attempt that is over.
+pub struct Attempted {
+    /// All that is known but what it used and cost.
+    pub row: Row,
+    /// What it used, if anybody said, and the prices.
+    pub bill: Bill,
+    /// Where its numbers go.
+    pub series: Arc<Series>,
+    /// What was asked.
+    pub incoming: Arc<Incoming>,
+    /// What is known of the answer.
+    pub evidence: Box<Evidence>,
+}
+
+/// Settles attempts.
+pub struct Settler {
+    ledger: Option<Arc<Ledger>>,
+    counting: SyncSender<Attempted>,
+    waiting: Arc<Waiting>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    attempts: AtomicUsize,
+    bytes: AtomicUsize,
+}
+
+impl Settler {
+    /// Starts the counting thread.
+    pub fn start(ledger: Option<Arc<Ledger>>) -> Self {
+        let (counting, to_count) = mpsc::sync_channel::<Attempted>(WAITING_MAX);
+        let waiting = Arc::<Waiting>::default();
+        let (of_thread, counted) = (ledger.clone(), waiting.clone());
+        let count = move || {
+            for attempted in to_count {
+                let size = attempted.size();
+                let usage = attempted.count();
+                let tier = Tier::Standard;
+                attempted.finish(usage, tier, true, of_thread.as_deref());
+                counted.bytes.fetch_sub(size, Ordering::AcqRel);
+                counted.attempts.fetch_sub(1, Ordering::AcqRel);
+            }
+        };
+        let started = std::thread::Builder::new()
+            .name("count".into())
+            .spawn(count);
+        started.expect("a process that starts has room for a thread");
+        Self {
+            ledger,
+            counting,
+            waiting,
+        }
+    }
+
+    /// Settles an attempt: at once where its usage is known.
+    pub fn settle(&self, attempted: Attempted) {
+        match attempted.bill.charge {
+            Charge::Reported(usage, tier) => {
+                attempted.finish(usage, tier, false, self.ledger.as_deref());
+            }
+            Charge::Free => {
+                attempted.finish_free(self.ledger.as_deref());
+            }
+            Charge::Open => self.count(attempted),
+        }
+    }
+
+    fn count(&self, attempted: Attempted) {
+        let size = attempted.size();
+        let waiting = self.waiting.bytes.fetch_add(size, Ordering::AcqRel);
+        self.waiting.attempts.fetch_add(1, Ordering::AcqRel);
+        let refused = match waiting.saturating_add(size) > WAITING_BYTES_MAX {
+            true => Some(attempted),
+            false => self
+                .counting
+                .try_send(attempted)
+                .err()
+                .map(|full| match full {
+                    mpsc::TrySendError::Full(attempted)
+                    | mpsc::TrySendError::Disconnected(attempted) => attempted,
+                }),
+        };
+        if let Some(attempted) = refused {
+            self.waiting.bytes.fetch_sub(size, Ordering::AcqRel);
+            self.waiting.attempts.fetch_sub(1, Ordering::AcqRel);
+            let usage = attempted.guess();
+            attempted.finish(usage, Tier::Standard, true, self.ledger.as_deref());
+        }
+    }
+
+    /// Waits until nothing is left to count; for the last moments of the process. Blocks.
+    pub fn flush(&self, within: Duration) {
+        let until = Instant::now() + within;
+        while self.waiting.attempts.load(Ordering::Acquire) > 0 && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
+
+impl Attempted {
+    /// Bytes that it holds on to.
+    fn size(&self) -> usize {
+        let whole = self.evidence.whole.as_ref();
+        self.incoming.body().len() + whole.map_or(0, |(_, body)| body.len())
+    }
+
+    /// Counts what was used.
+    fn count(&self) -> Usage {
+        let Evidence {
+            reported,
+            said,
+            whole,
+        } = &*self.evidence;
+        let said = match whole {
+            Some((dialect, body)) => dialect.said(body),
+            None => said.clone(),
+        };
+        let unreported = Unreported {
+            operation: self.incoming.operation,
+            body: self.incoming.body().clone(),
+            model: self.incoming.model.clone(),
+            stream: self.incoming.stream,
+            said,
+            family: Family::of(self.upstream_model()),
+            reported: *reported,
+        };
+        unreported.usage()
+    }
+
+    /// What was used by the length of what was said, where there is no time for more.
+    fn guess(&self) -> Usage {
+        let reported = self.evidence.reported.unwrap_or_default();
+        let said = self
+            .evidence
+            .said
+            .kinds()
+            .map(|kept| kept.text().len() as u64 + kept.further_bytes());
+        let whole = self.evidence.whole.as_ref();
+        let said = whole.map_or_else(|| said.iter().sum(), |(_, body)| body.len() as u64);
+        let input = match reported.input_tokens {
+            0 => (self.incoming.body().len() as u64).div_ceil(TOKEN_BYTES),
+            reported => reported,
+        };
+        Usage {
+            input_tokens: input,
+            output_tokens: said.div_ceil(TOKEN_BYTES).max(reported.output_tokens),
+            ..reported
+        }
+    }
+
+    fn upstream_model(&self) -> &str {
+        let target = &*self.row.target;
+        target.split_once('/').map_or(target, |(_, model)| model)
+    }
+
+    /// Puts down what was used.
+    fn finish(mut self, usage: Usage, tier: Tier, is_estimated: bool, ledger: Option<&Ledger>) {
+        let priced = self.bill.price(&usage, tier);
+        let cost = priced.as_ref().map(|priced| priced.cost.usd());
+        let tokens = [
+            usage.input_tokens,
+            usage.output_tokens,
+            usage.cache_read_tokens,
+            usage.cache_write_tokens,
+            usage.reasoning_tokens,
+        ];
+        let usd = cost.map(Usd::as_f64);
+        let is_news = self.series.used(tokens, usd, is_estimated);
+        if is_news && !self.bill.is_own {
+            log::warn!(
+                "the target `{}` has no price: its tokens are counted, its cost is not; `prices.overrides` may say one",
+                self.row.target
+            );
+        }
+        if let Some(ledger) = ledger {
+            self.row.usage = usage;
+            self.row.estimated = is_estimated;
+            self.row.cost = cost;
+            self.row.price = priced.map(|priced| priced.used);
+            ledger.push(self.row);
+        }
+    }
+
+    /// Puts down an attempt that used nothing.
+    fn finish_free(mut self, ledger: Option<&Ledger>) {
+        if let Some(ledger) = ledger {
+            self.row.cost = Some(Usd::ZERO);
+            ledger.push(self.row);
+        }
+    }
+}

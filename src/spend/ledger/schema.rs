@@ -1,0 +1,306 @@
+//! The tables of the ledger, once for both stores, and how a row becomes their columns.
+
+use uuid::Uuid;
+
+use super::LedgerError;
+use super::error::ErrorKind;
+use super::row::Row;
+use crate::dialect::Usage;
+use crate::spend::Usd;
+
+/// The version of the tables that this program writes and reads: how many [`MIGRATIONS`] there are.
+pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
+
+/// What brings the tables from each version to the next. What has been released is never changed, only added to.
+///
+/// `{int}`, `{text}`, `{uuid}`, `{bool}`, `{tail}`, `{date …}` and so on stand for what the stores call differently.
+pub(super) const MIGRATIONS: [fn() -> String; 1] = [first];
+
+/// The largest part of a usage that is counted. A provider that reports more for one attempt is not to be believed, and
+/// nine million such attempts still fit into one sum.
+pub(super) const PART_MAX: u64 = 1_000_000_000_000;
+
+/// The largest amount of one row, in either direction: a thousand million dollars.
+pub(super) const AMOUNT_MAX: Usd = Usd::from_pico(1_000_000_000 * 1_000_000_000_000);
+
+/// Milliseconds in a day.
+pub(super) const DAY_MS: i64 = 86_400_000;
+
+/// The sums of `daily` that are no part of a usage and no money.
+pub(super) const COUNTS: [&str; 7] = [
+    "attempts",
+    "requests",
+    "errors",
+    "estimated",
+    "unpriced",
+    "cache_hits",
+    "corrections",
+];
+
+/// The sums of `daily` that are money, each in its two halves as [`Usd::split`] makes them.
+pub(super) const MONEY: [&str; 4] = ["cost_micro", "cost_pico", "savings_micro", "savings_pico"];
+
+/// How many sums a row of `daily` has.
+pub(super) const SUMS: usize = COUNTS.len() + Usage::PARTS + MONEY.len();
+
+/// The names of those sums, in their order.
+pub(super) fn sum_names() -> impl Iterator<Item = &'static str> {
+    let parts = Usage::NAMES.iter().copied();
+    COUNTS.into_iter().chain(parts).chain(MONEY)
+}
+
+/// What the rows of `attempts` say in each of those sums.
+pub(super) fn sums_of_attempts() -> impl Iterator<Item = String> {
+    const COUNTED: [&str; COUNTS.len()] = [
+        "reason IS NULL",
+        "reason IS NULL AND attempt = 1",
+        "reason IS NULL AND status >= 400",
+        "reason IS NULL AND estimated",
+        "reason IS NULL AND cost_micro IS NULL",
+        "reason IS NULL AND cache IN ('hit', 'semantic')",
+        "reason IS NOT NULL",
+    ];
+    let count = |condition: &str| format!("CASE WHEN {condition} THEN 1 ELSE 0 END");
+    let plain = Usage::NAMES.iter().chain(&MONEY).map(ToString::to_string);
+    COUNTED.into_iter().map(count).chain(plain)
+}
+
+fn first() -> String {
+    let parts = |default: &str| -> String {
+        let column = |name: &&str| format!("  {name} {{int}} NOT NULL{default},\n");
+        Usage::NAMES.iter().map(column).collect()
+    };
+    let sums: String = sum_names()
+        .map(|name| format!("  {name} {{int}} NOT NULL,\n"))
+        .collect();
+    format!(
+        "CREATE TABLE meta (name {{text}} NOT NULL PRIMARY KEY, value {{int}} NOT NULL) {{tail}};
+CREATE TABLE prices (id {{text}} NOT NULL PRIMARY KEY, json {{text}} NOT NULL) {{tail}};
+CREATE TABLE attempts (
+  id {{uuid}} NOT NULL PRIMARY KEY,
+  time_ms {{int}} NOT NULL,
+  request_id {{text}} NOT NULL,
+  attempt {{int}} NOT NULL,
+  team {{text}} NOT NULL,
+  key {{text}} NOT NULL,
+  model {{text}} NOT NULL,
+  target {{text}} NOT NULL,
+{parts}  estimated {{bool}} NOT NULL,
+  cost_micro {{int}},
+  cost_pico {{int}},
+  price_id {{text}} REFERENCES prices (id),
+  cache {{text}} NOT NULL,
+  savings_micro {{int}} NOT NULL,
+  savings_pico {{int}} NOT NULL,
+  status {{int}} NOT NULL,
+  latency_ms {{int}} NOT NULL,
+  stream {{bool}} NOT NULL,
+  end_user {{text}} NOT NULL,
+  metadata {{text}} NOT NULL,
+  reason {{text}},
+  CHECK ((cost_micro IS NULL) = (cost_pico IS NULL))
+) {{tail}};
+CREATE INDEX attempts_time ON attempts (time_ms);
+CREATE TABLE daily (
+  day {{int}} NOT NULL,
+  team {{text}} NOT NULL,
+  key {{text}} NOT NULL,
+  model {{text}} NOT NULL,
+  target {{text}} NOT NULL,
+{sums}  PRIMARY KEY (day, team, key, model, target)
+) {{tail}};
+CREATE TABLE refused (
+  id {{uuid}} NOT NULL PRIMARY KEY,
+  time_ms {{int}} NOT NULL,
+  team {{text}} NOT NULL,
+  why {{text}} NOT NULL,
+  json {{text}} NOT NULL
+) {{tail}};
+CREATE VIEW attempts_usd AS SELECT {{time}} AS time, {{usd cost}} AS cost_usd, {{usd savings}} AS savings_usd, attempts.*
+  FROM attempts;
+CREATE VIEW daily_usd AS SELECT {{date}} AS date, {{usd cost}} AS cost_usd, {{usd savings}} AS savings_usd, daily.* FROM daily;
+",
+        parts = parts(" DEFAULT 0")
+    )
+}
+
+/// The columns that hardly any row fills: parts of a usage behind the first few. They are 0 where nothing is inserted.
+pub(super) const RARE: std::ops::Range<usize> =
+    COLUMNS_BEFORE.len() + 5..COLUMNS_BEFORE.len() + Usage::PARTS;
+
+/// What one column of a row holds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Cell<'r> {
+    Id(Uuid),
+    Int(Option<i64>),
+    Text(Option<&'r str>),
+    Bool(bool),
+}
+
+/// How many columns `attempts` has.
+pub(super) const COLUMNS: usize = COLUMNS_BEFORE.len() + Usage::PARTS + COLUMNS_BEHIND.len();
+
+const COLUMNS_BEFORE: [&str; 8] = [
+    "id",
+    "time_ms",
+    "request_id",
+    "attempt",
+    "team",
+    "key",
+    "model",
+    "target",
+];
+
+const COLUMNS_BEHIND: [&str; 13] = [
+    "estimated",
+    "cost_micro",
+    "cost_pico",
+    "price_id",
+    "cache",
+    "savings_micro",
+    "savings_pico",
+    "status",
+    "latency_ms",
+    "stream",
+    "end_user",
+    "metadata",
+    "reason",
+];
+
+/// The columns of `attempts`, in the order of [`cells`].
+pub(super) fn column_names() -> impl Iterator<Item = &'static str> {
+    let parts = Usage::NAMES.iter().copied();
+    COLUMNS_BEFORE
+        .into_iter()
+        .chain(parts)
+        .chain(COLUMNS_BEHIND)
+}
+
+/// A row's columns, unless it holds more than sums can take.
+pub(super) fn cells<'r>(row: &'r Row, place: &str) -> Result<[Cell<'r>; COLUMNS], LedgerError> {
+    if let Some(why) = excess(row) {
+        return Err(LedgerError::new(ErrorKind::Row, place, why));
+    }
+    let int = |value: i64| Cell::Int(Some(value));
+    let text = |value: &'r str| Cell::Text(Some(value));
+    let cost = row.cost.map(Usd::split);
+    let (savings_micro, savings_pico) = row.savings.split();
+    let before = [
+        Cell::Id(row.id),
+        int(row.time_ms),
+        text(&row.request_id),
+        int(row.attempt.into()),
+        text(&row.team),
+        text(&row.key),
+        text(&row.model),
+        text(&row.target),
+    ];
+    let behind = [
+        Cell::Bool(row.estimated),
+        Cell::Int(cost.map(|(micro, _)| micro)),
+        Cell::Int(cost.map(|(_, pico)| pico)),
+        Cell::Text(row.price.as_ref().map(|price| price.id.as_str())),
+        text(row.cache.name()),
+        int(savings_micro),
+        int(savings_pico),
+        int(row.status.into()),
+        int(row.latency_ms.into()),
+        Cell::Bool(row.stream),
+        text(&row.user),
+        text(&row.metadata),
+        Cell::Text(row.reason.as_deref()),
+    ];
+    let parts = row.usage.parts();
+    let mut cells = [Cell::Bool(false); COLUMNS];
+    cells[..before.len()].copy_from_slice(&before);
+    for (cell, part) in cells[before.len()..].iter_mut().zip(parts) {
+        *cell = int(part as i64); // at most PART_MAX
+    }
+    cells[before.len() + parts.len()..].copy_from_slice(&behind);
+    Ok(cells)
+}
+
+/// What of a row is too much.
+fn excess(row: &Row) -> Option<String> {
+    let parts = Usage::NAMES.iter().zip(row.usage.parts());
+    if let Some((name, part)) = parts.into_iter().find(|(_, part)| *part > PART_MAX) {
+        return Some(format!("`{name}` is {part}, more than {PART_MAX}"));
+    }
+    let is_too_much = |amount: &Usd| *amount > AMOUNT_MAX || *amount < -AMOUNT_MAX;
+    let amounts = [row.cost.unwrap_or_default(), row.savings];
+    let amount = amounts.into_iter().find(is_too_much)?;
+    Some(format!(
+        "an amount of {amount} USD is more than {AMOUNT_MAX}"
+    ))
+}
+
+/// A row as JSON, for where its columns will not have it.
+pub(super) fn json(row: &Row) -> serde_json::Value {
+    let parts = Usage::NAMES.iter().zip(row.usage.parts());
+    let usage: serde_json::Map<_, _> = parts
+        .filter(|(_, part)| *part > 0)
+        .map(|(name, part)| (name.to_string(), part.into()))
+        .collect();
+    serde_json::json!({
+        "id": row.id.to_string(),
+        "time_ms": row.time_ms,
+        "request_id": row.request_id,
+        "attempt": row.attempt,
+        "team": &*row.team,
+        "key": &*row.key,
+        "model": &*row.model,
+        "target": &*row.target,
+        "usage": usage,
+        "estimated": row.estimated,
+        "cost_usd": row.cost.map(|cost| cost.to_string()),
+        "price": row.price.as_ref().map(|price| &price.json),
+        "cache": row.cache.name(),
+        "savings_usd": row.savings.to_string(),
+        "status": row.status,
+        "latency_ms": row.latency_ms,
+        "stream": row.stream,
+        "end_user": row.user,
+        "metadata": row.metadata,
+        "reason": row.reason,
+    })
+}
+
+/// Replaces NUL characters, which a caller may send and Postgres has no place for.
+pub(super) fn without_nul(row: &mut Row) {
+    let replaced = |text: &str| text.replace('\0', "\u{fffd}");
+    let mut texts = vec![&mut row.request_id, &mut row.user, &mut row.metadata];
+    texts.extend(&mut row.reason);
+    for text in texts.into_iter().filter(|text| text.contains('\0')) {
+        *text = replaced(text);
+    }
+    let labels = [&mut row.team, &mut row.key, &mut row.model, &mut row.target];
+    for label in labels.into_iter().filter(|label| label.contains('\0')) {
+        *label = replaced(label).into();
+    }
+}
+
+/// The names and SQL of a list, with commas.
+pub(super) fn list<T: AsRef<str>>(items: impl IntoIterator<Item = T>) -> String {
+    let mut text = String::new();
+    for item in items {
+        if !text.is_empty() {
+            text.push_str(", ");
+        }
+        text.push_str(item.as_ref());
+    }
+    text
+}
+
+/// What adds to the sums of a day that is there already.
+pub(super) fn on_conflict_add() -> String {
+    let added = sum_names().map(|name| format!("{name} = daily.{name} + excluded.{name}"));
+    format!(
+        "ON CONFLICT (day, team, key, model, target) DO UPDATE SET {}",
+        list(added)
+    )
+}
+
+/// The time now, in milliseconds of Unix time.
+pub(super) fn now_ms() -> i64 {
+    chrono::Utc::now().timestamp_millis()
+}

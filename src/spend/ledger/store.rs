@@ -1,0 +1,28 @@
+//! What the writer asks of a store, and which store a place has.
+
+use super::LedgerError;
+use super::postgres::PostgresStore;
+use super::row::Row;
+use super::section::Location;
+use super::sqlite::SqliteStore;
+
+/// A store as its one writer sees it. Every call is bounded in time and may be made again after it failed.
+pub(super) trait Store: Send {
+    /// Stores the rows and adds them to their days' sums in one transaction; rows that are there already are passed over.
+    /// Tells how many were new. An error of kind `Row` says that one of them will never be taken.
+    fn commit(&mut self, rows: &[Row]) -> Result<usize, LedgerError>;
+
+    /// Keeps a row aside that will never be taken.
+    fn refuse(&mut self, row: &Row, why: &str) -> Result<(), LedgerError>;
+
+    /// Deletes up to `rows_max` of the rows that are older than `before_ms`. Tells how many it deleted.
+    fn prune(&mut self, before_ms: i64, rows_max: usize) -> Result<usize, LedgerError>;
+}
+
+/// Opens or creates a store, brings its tables up to date, and makes sure that it can be written.
+pub(super) fn open(location: &Location) -> Result<Box<dyn Store>, LedgerError> {
+    Ok(match location {
+        Location::Sqlite(path) => Box::new(SqliteStore::open(path)?),
+        Location::Postgres(url) => Box::new(PostgresStore::open(url)?),
+    })
+}

@@ -1,0 +1,181 @@
+//! The writer, over stores that misbehave.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::*;
+use crate::spend::ledger::error::ErrorKind;
+use crate::spend::ledger::schema;
+use crate::spend::ledger::writer::{BATCH_MAX, PRUNE_ROWS};
+use crate::spend::ledger::{Ledger, LedgerError, QUEUE_MAX};
+
+/// A store in memory that does what a test wants of it.
+#[derive(Clone, Default)]
+struct Fake(Arc<FakeState>);
+
+#[derive(Default)]
+struct FakeState {
+    is_down: AtomicBool,
+    rows: Mutex<Vec<Row>>,
+    largest: Mutex<usize>,
+    refused: Mutex<HashSet<uuid::Uuid>>,
+    old_rows: Mutex<usize>,
+}
+
+impl Fake {
+    fn down(&self, is_down: bool) {
+        self.0.is_down.store(is_down, Ordering::Relaxed);
+    }
+
+    fn error(kind: ErrorKind) -> LedgerError {
+        LedgerError::new(kind, "fake", "as the test wants it")
+    }
+}
+
+impl Store for Fake {
+    fn commit(&mut self, rows: &[Row]) -> Result<usize, LedgerError> {
+        if self.0.is_down.load(Ordering::Relaxed) {
+            return Err(Self::error(ErrorKind::Full));
+        }
+        for row in rows {
+            schema::cells(row, "fake")?;
+        }
+        let mut largest = self.0.largest.lock();
+        *largest = (*largest).max(rows.len());
+        self.0.rows.lock().extend_from_slice(rows);
+        Ok(rows.len())
+    }
+
+    fn refuse(&mut self, row: &Row, _: &str) -> Result<(), LedgerError> {
+        self.0.refused.lock().insert(row.id);
+        Ok(())
+    }
+
+    fn prune(&mut self, _: i64, rows_max: usize) -> Result<usize, LedgerError> {
+        let mut old_rows = self.0.old_rows.lock();
+        let deleted = rows_max.min(*old_rows);
+        *old_rows -= deleted;
+        Ok(deleted)
+    }
+}
+
+fn ledger(fake: &Fake, lines: &Lines) -> Ledger {
+    let settings = settings(Location::Sqlite("unused".into()));
+    Ledger::with_store(Box::new(fake.clone()), &settings, Box::new(lines.sink()))
+}
+
+#[test]
+fn what_is_pushed_is_stored_in_bounded_batches() {
+    let fake = Fake::default();
+    let ledger = ledger(&fake, &Lines::default());
+    let rows = Rows::new(1, 1).take(3 * BATCH_MAX);
+    rows.iter().for_each(|row| ledger.push(row.clone()));
+    assert!(ledger.close(Duration::from_secs(60)));
+    assert_eq!(totals(&fake.0.rows.lock()), totals(&rows));
+    assert!(*fake.0.largest.lock() <= BATCH_MAX);
+}
+
+#[test]
+fn a_row_that_is_never_taken_stops_no_other() {
+    let fake = Fake::default();
+    let lines = Lines::default();
+    let ledger = ledger(&fake, &lines);
+    let mut rows = Rows::new(2, 1).take(500);
+    for bad in [17, 18, 400] {
+        rows[bad].usage.images = u64::MAX;
+    }
+    rows.iter().for_each(|row| ledger.push(row.clone()));
+    assert!(ledger.close(Duration::from_secs(60)));
+    let stats = ledger.stats();
+    assert_eq!((stats.stored, stats.refused), (500, 3));
+    assert_eq!(fake.0.rows.lock().len(), 497);
+    let bad: HashSet<_> = [17, 18, 400].map(|bad| rows[bad].id).into();
+    assert_eq!(*fake.0.refused.lock(), bad);
+    assert_eq!(lines.count("would not take a row"), 3);
+}
+
+#[test]
+fn characters_that_no_store_takes_are_replaced() {
+    let fake = Fake::default();
+    let ledger = ledger(&fake, &Lines::default());
+    let row = Row {
+        user: "a\0b".to_owned(),
+        model: "m\0".into(),
+        ..full_row()
+    };
+    ledger.push(row);
+    assert!(ledger.close(Duration::from_secs(60)));
+    let rows = fake.0.rows.lock();
+    assert_eq!(rows[0].user, "a\u{fffd}b");
+    assert_eq!(&*rows[0].model, "m\u{fffd}");
+}
+
+#[tokio::test]
+async fn a_full_queue_makes_new_requests_wait_and_loses_nothing() {
+    let fake = Fake::default();
+    let ledger = Arc::new(ledger(&fake, &Lines::default()));
+    ledger.admit().await;
+    fake.down(true);
+    let row = full_row();
+    for number in 0..QUEUE_MAX as u128 + 10 {
+        let id = uuid::Uuid::from_u128(number);
+        ledger.push(Row { id, ..row.clone() });
+    }
+    assert!(!ledger.has_room());
+    let waiting = ledger.clone();
+    let mut admitted = tokio::spawn(async move { waiting.admit().await });
+    let early = tokio::time::timeout(Duration::from_millis(50), &mut admitted).await;
+    assert!(early.is_err(), "admitted although the queue is full");
+    fake.down(false);
+    tokio::time::timeout(Duration::from_secs(60), admitted)
+        .await
+        .expect("room is told of")
+        .unwrap();
+    let closing = ledger.clone();
+    let is_stored =
+        tokio::task::spawn_blocking(move || closing.close(Duration::from_secs(60))).await;
+    assert!(is_stored.unwrap());
+    assert_eq!(fake.0.rows.lock().len(), QUEUE_MAX + 10);
+}
+
+#[test]
+fn an_outage_is_logged_once_and_what_is_lost_at_the_end_is_counted() {
+    let fake = Fake::default();
+    let lines = Lines::default();
+    let ledger = ledger(&fake, &lines);
+    fake.down(true);
+    let rows = Rows::new(3, 1).take(20);
+    rows.iter().for_each(|row| ledger.push(row.clone()));
+    until("three commits failed", || ledger.stats().failures >= 3);
+    assert_eq!(lines.count("commits fail"), 1);
+    fake.down(false);
+    until("the rows are stored", || ledger.stats().stored == 20);
+    until("the outage is over", || ledger.stats().last_error.is_none());
+    assert_eq!(lines.count("work again"), 1);
+    fake.down(true);
+    ledger.push(full_row());
+    assert!(!ledger.close(Duration::from_millis(100)));
+    until("the loss is told", || {
+        lines.count("rows_lost\", \"1\"") == 1
+    });
+}
+
+#[test]
+fn old_rows_are_deleted_at_the_start_portion_by_portion() {
+    let fake = Fake::default();
+    *fake.0.old_rows.lock() = 3 * PRUNE_ROWS + 1;
+    let _ledger = ledger(&fake, &Lines::default());
+    until("they are deleted", || *fake.0.old_rows.lock() == 0);
+}
+
+#[test]
+fn the_oldest_row_is_known() {
+    let fake = Fake::default();
+    let ledger = ledger(&fake, &Lines::default());
+    assert_eq!(ledger.stats().oldest, None);
+    fake.down(true);
+    ledger.push(full_row());
+    until("it has waited", || {
+        ledger.stats().oldest > Some(Duration::from_millis(100))
+    });
+}
