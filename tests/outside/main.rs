@@ -8,6 +8,7 @@ mod http2;
 mod instruments;
 mod mischief;
 mod misdeeds;
+mod postgres;
 mod raw;
 mod replay;
 mod sse;
@@ -34,8 +35,12 @@ mod upstream_tls;
 mod callers;
 mod faults;
 mod leaving;
+mod ledger;
 mod repetitions;
 mod reuse;
+
+// What it costs
+mod spend;
 
 // How it is run
 mod check;

@@ -54,7 +54,7 @@ fn response_ids(recording: &Recording, answer: &Answer) -> Option<(String, Strin
 }
 
 /// Where a recorded exchange was had: a provider's section, and how a caller asks for the same.
-struct Account {
+pub struct Account {
     /// The section, with `ADDRESS` for where the replay server listens.
     section: String,
     /// The path, with `NAME` for the model in dialects whose paths name it.
@@ -64,7 +64,21 @@ struct Account {
 }
 
 impl Account {
-    /// None where the endpoint is not one of the gateway's; chat is tested in a module of its own.
+    /// None where the endpoint is not one of the gateway's.
+    pub fn any(recording: &Recording) -> Option<Self> {
+        let chat = "/chat/completions";
+        let of_chat = || {
+            let base = recording.path.strip_suffix(chat)?;
+            Some(Self {
+                section: format!(r#"{{ dialect: openai, base_url: "ADDRESS{base}", api_key: k }}"#),
+                path: format!("/v1{chat}"),
+                model: None,
+            })
+        };
+        Self::of(recording).or_else(of_chat)
+    }
+
+    /// None also for chat, which is tested in a module of its own.
     fn of(recording: &Recording) -> Option<Self> {
         let path = recording.path.as_str();
         let bare = path.split('?').next().unwrap_or_default();
@@ -130,8 +144,9 @@ impl Account {
 }
 
 /// A gateway in front of a replay server: a provider for each account.
-struct Stage {
-    gateway: Gateway,
+pub struct Stage {
+    /// The gateway.
+    pub gateway: Gateway,
     replay: Replay,
     /// Accounts' sections, and their providers' names.
     names: BTreeMap<String, String>,
@@ -139,9 +154,14 @@ struct Stage {
 
 impl Stage {
     async fn set(recordings: &[Recording]) -> Self {
+        Self::set_with(recordings, config).await
+    }
+
+    /// With the whole of a file around the sections of providers and models.
+    pub async fn set_with(recordings: &[Recording], config: impl FnOnce(&str) -> String) -> Self {
         let replay = Replay::start(recordings).await;
         let mut names = BTreeMap::new();
-        for account in recordings.iter().filter_map(Account::of) {
+        for account in recordings.iter().filter_map(Account::any) {
             let name = format!("p{}", names.len());
             names.entry(account.section).or_insert(name);
         }
@@ -163,7 +183,19 @@ impl Stage {
 
     /// Sends the recorded request, but for the names of the model and of a response to go on from.
     async fn play(&self, recording: &Recording, made: &BTreeMap<String, String>) -> Answer {
-        let account = Account::of(recording).expect("one of ours");
+        self.gateway.ask(self.request(recording, made)).await
+    }
+
+    /// Sends the recorded request under an id of the caller's.
+    pub async fn play_as(&self, recording: &Recording, request_id: &str) -> Answer {
+        let request = self.request(recording, &BTreeMap::new());
+        self.gateway
+            .ask(request.header("x-request-id", request_id))
+            .await
+    }
+
+    fn request(&self, recording: &Recording, made: &BTreeMap<String, String>) -> Request {
+        let account = Account::any(recording).expect("one of ours");
         let provider = &self.names[&account.section];
         let mut body = recording.request.get().to_owned();
         let path = match &account.model {
@@ -179,8 +211,7 @@ impl Stage {
             let named = |id: &str| format!(r#""previous_response_id": "{id}""#);
             body = body.replace(&named(own), &named(told));
         }
-        let request = Request::post(&path, body).header("idempotency-key", &recording.id);
-        self.gateway.ask(request).await
+        Request::post(&path, body).header("idempotency-key", &recording.id)
     }
 
     /// What of an answer is not as recorded, or of the request that reached the provider.
