@@ -18,7 +18,8 @@ pub type LedgerSection = ScalarOr<Secret, DetailedLedgerSection>;
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DetailedLedgerSection {
-    /// `sqlite:PATH`, a file that is created when it is not there, in a folder that is (a local disk: not NFS); or
+    /// `sqlite:PATH`, a file that is created when it is not there, in a folder that is (a local disk: not NFS), a relative
+    /// one from where the process was started; or
     /// `postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=require`, with `sslmode` `disable`, `prefer`, `require` or
     /// `verify-full`, and `sslrootcert=FILE` for a root certificate of one's own. TLS always means a certificate that is
     /// checked.

@@ -13,7 +13,7 @@ use super::rates::Rates;
 #[serde(deny_unknown_fields)]
 pub struct PricesSection {
     /// A catalogue that is used in the place of the built-in one: a JSON file in the form of `config/prices.json`. It is
-    /// read again when it changes.
+    /// read again when it changes. A relative path is meant from where the process was started.
     pub catalogue: Option<PathBuf>,
     /// What happens with a target that has no price.
     #[serde(default)]
