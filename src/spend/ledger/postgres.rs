@@ -3,7 +3,7 @@
 //! Every transaction brings its own settings, and no statement is prepared by name, so that a pooler may stand in between. A
 //! commit is as durable as the server's `synchronous_commit` says.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
@@ -231,11 +231,7 @@ async fn commit(
 
 /// Prices are immutable: whoever used one first has written what it was.
 async fn insert_prices(client: &Client, rows: &[Row]) -> Result<(), Trouble> {
-    let prices: BTreeMap<&str, &str> = rows
-        .iter()
-        .filter_map(|row| row.price.as_ref())
-        .map(|price| (price.id.as_str(), price.json.as_str()))
-        .collect();
+    let prices = schema::prices(rows);
     if prices.is_empty() {
         return Ok(());
     }

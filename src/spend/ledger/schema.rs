@@ -1,10 +1,13 @@
 //! The tables of the ledger, once for both stores, and how a row becomes their columns.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use uuid::Uuid;
 
 use super::LedgerError;
 use super::error::ErrorKind;
-use super::row::Row;
+use super::row::{PriceUsed, Row};
 use crate::dialect::Usage;
 use crate::spend::Usd;
 
@@ -127,6 +130,20 @@ CREATE VIEW daily_usd AS SELECT {{date}} AS date, {{usd cost}} AS cost_usd, {{us
 /// The columns that hardly any row fills: parts of a usage behind the first few. They are 0 where nothing is inserted.
 pub(super) const RARE: std::ops::Range<usize> =
     COLUMNS_BEFORE.len() + 5..COLUMNS_BEFORE.len() + Usage::PARTS;
+
+/// The prices that rows were computed with: their ids, in an order that all writers share, and their figures.
+pub(super) fn prices(rows: &[Row]) -> BTreeMap<&str, &str> {
+    let mut prices = BTreeMap::new();
+    let mut last: Option<&Arc<PriceUsed>> = None;
+    for price in rows.iter().filter_map(|row| row.price.as_ref()) {
+        // A price that stays in force is one object, and most rows have the one before theirs.
+        if last.is_none_or(|last| !Arc::ptr_eq(last, price)) {
+            prices.insert(price.id.as_str(), price.json.as_str());
+            last = Some(price);
+        }
+    }
+    prices
+}
 
 /// What one column of a row holds.
 #[derive(Clone, Copy, Debug, PartialEq)]

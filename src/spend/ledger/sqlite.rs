@@ -3,7 +3,6 @@
 //! Write-ahead log with `synchronous=FULL`: a commit returns when the disk has it, so it survives the loss of power as well
 //! as of the process. Readers go on while it is written, and several processes may write one file: they take turns.
 
-use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -358,11 +357,7 @@ fn note(connection: &Connection, name: &str, value: i64) -> Result<(), Trouble> 
 
 /// Prices are immutable: whoever used one first has written what it was.
 fn insert_prices(connection: &Connection, rows: &[Row]) -> Result<(), Trouble> {
-    let prices: BTreeMap<&str, &str> = rows
-        .iter()
-        .filter_map(|row| row.price.as_ref())
-        .map(|price| (price.id.as_str(), price.json.as_str()))
-        .collect();
+    let prices = schema::prices(rows);
     let mut statement = connection.prepare_cached(
         "INSERT INTO prices (id, json) VALUES (?1, ?2) ON CONFLICT (id) DO NOTHING",
     )?;
