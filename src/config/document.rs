@@ -112,6 +112,17 @@ impl Document {
         self.place(path).complete
     }
 
+    /// Whether a mapping or a list without anything in it stands here: `{}` or `[]`.
+    pub fn is_empty(&self, path: &[&str]) -> bool {
+        let place = self.place(path);
+        let kind = place.node.filter(|_| place.complete).map(|node| &node.kind);
+        match kind {
+            Some(Kind::List(items)) => items.is_empty(),
+            Some(Kind::Mapping(entries)) => entries.is_empty(),
+            _ => false,
+        }
+    }
+
     /// Reports an error at the value of `path` if that is a scalar, otherwise at its key. Where it is missing, the innermost value
     /// on the way to it that is there stands for it.
     pub fn error(&mut self, path: &[&str], message: impl Into<String>) -> &mut Diagnostic {

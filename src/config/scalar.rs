@@ -117,18 +117,23 @@ impl Bounds {
 
 impl std::fmt::Display for Bounds {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match (self.min, self.max) {
-            (Some(min), Some(max)) => write!(f, " from {min} to {max}")?,
-            (Some(min), None) => write!(f, " of at least {min}")?,
-            (None, Some(max)) => write!(f, " of at most {max}")?,
-            (None, None) => {}
+        if let (Some(min), Some(max)) = (self.min, self.max) {
+            return write!(f, " from {min} to {max}");
         }
-        match (self.above, self.below) {
-            (Some(above), Some(below)) => write!(f, " above {above} and below {below}"),
-            (Some(above), None) => write!(f, " above {above}"),
-            (None, Some(below)) => write!(f, " below {below}"),
-            (None, None) => Ok(()),
+        let bounds = [
+            ("of at least", self.min),
+            ("above", self.above),
+            ("of at most", self.max),
+            ("below", self.below),
+        ];
+        let stated = bounds
+            .iter()
+            .filter_map(|(word, bound)| Some((word, (*bound)?)));
+        for (index, (word, bound)) in stated.enumerate() {
+            let and = if index > 0 { " and" } else { "" };
+            write!(f, "{and} {word} {bound}")?;
         }
+        Ok(())
     }
 }
 
