@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate, Utc};
 
+use super::budgets::{Budget, BudgetsSection};
 use super::patterns::Patterns;
 use super::section::{ModelsSection, TeamSection};
-use crate::config::{Document, ScalarOr};
+use crate::config::limits::Limits;
+use crate::config::{Document, ScalarOr, nearest};
 use crate::hex;
 
 /// The SHA-256 of the quickstart's public key `tg_demo`, which no other file may use.
@@ -34,6 +36,10 @@ pub struct Key {
     models: Option<Patterns>,
     /// The first day on which it is refused.
     expires: Option<NaiveDate>,
+    /// What it may cost.
+    pub budgets: Arc<[Budget]>,
+    /// How much it may ask for.
+    pub limits: Limits,
 }
 
 /// Who pays.
@@ -44,6 +50,14 @@ pub struct Team {
     /// Its place among the teams.
     pub index: usize,
     models: Patterns,
+    /// What its keys may cost together.
+    pub budgets: Arc<[Budget]>,
+    /// What they may cost by a model, by its name in the configuration.
+    pub per_model: HashMap<String, Arc<[Budget]>>,
+    /// What each of its users may cost.
+    pub per_user: Arc<[Budget]>,
+    /// How much its keys may ask for together.
+    pub limits: Limits,
 }
 
 /// Why a presented key is no good.
@@ -66,13 +80,8 @@ impl Keys {
     ) -> Self {
         let mut keys = Self::default();
         for (index, (name, section)) in teams.into_iter().enumerate() {
-            let path = ["teams", name.as_str()];
-            let models = patterns(&section.models, &path, known_models, document);
-            let team = Arc::new(Team {
-                name: name.as_str().into(),
-                index,
-                models,
-            });
+            let team = Team::resolve(index, &name, &section, known_models, document);
+            let team = Arc::new(team);
             for (at, key) in section.keys.into_iter().enumerate() {
                 let at = at.to_string();
                 let path = ["teams", name.as_str(), "keys", at.as_str()];
@@ -99,6 +108,8 @@ impl Keys {
                     team: team.clone(),
                     models,
                     expires: key.expires.map(|date| date.0),
+                    budgets: Budget::resolve(key.budget.as_ref(), &field("budget"), document),
+                    limits: Limits::resolve(key.limits.as_ref(), &field("limits"), document),
                 };
                 if let Some(first) = keys.by_digest.get(&digest) {
                     let message = format!(
@@ -150,6 +161,68 @@ impl Key {
     }
 }
 
+impl Team {
+    fn resolve(
+        index: usize,
+        name: &str,
+        section: &TeamSection,
+        known_models: &[String],
+        document: &mut Document,
+    ) -> Self {
+        let path = ["teams", name];
+        let at = |field| ["teams", name, field];
+        let models = patterns(&section.models, &path, known_models, document);
+        let mut per_model = HashMap::new();
+        for (model, share) in &section.per_model {
+            let path = ["teams", name, "per_model", model];
+            check_model(model, &section.models, &path, known_models, document);
+            let budgets = of_share(&share.budget, &path, document);
+            per_model.insert(model.clone(), budgets);
+        }
+        let per_user = section.per_user.as_ref();
+        let per_user = per_user.map(|share| of_share(&share.budget, &at("per_user"), document));
+        Self {
+            name: name.into(),
+            index,
+            models,
+            budgets: Budget::resolve(section.budget.as_ref(), &at("budget"), document),
+            per_model,
+            per_user: per_user.unwrap_or_default(),
+            limits: Limits::resolve(section.limits.as_ref(), &at("limits"), document),
+        }
+    }
+}
+
+/// The budgets of a model or a user, whose section stands at `path`.
+fn of_share(section: &BudgetsSection, path: &[&str], document: &mut Document) -> Arc<[Budget]> {
+    Budget::resolve(Some(section), &[path, &["budget"]].concat(), document)
+}
+
+/// A model with a budget of its own is one of the file, and the team may use it.
+fn check_model(
+    model: &String,
+    allowed: &ModelsSection,
+    path: &[&str],
+    known_models: &[String],
+    document: &mut Document,
+) {
+    if !known_models.contains(model) {
+        let near = nearest(model, known_models.iter().map(String::as_str));
+        let help = near.map(|near| format!("did you mean `{near}`?"));
+        document
+            .error_at_key(path, format!("there is no model `{model}`"))
+            .help(help.unwrap_or_else(|| "`models` lists them".to_owned()));
+        return;
+    }
+    let entries = entries(allowed).into_iter();
+    let mut names = entries.map(|(_, name)| name);
+    if !names.any(|name| is_known(name, std::slice::from_ref(model))) {
+        document
+            .error_at_key(path, format!("the team may not use `{model}`"))
+            .help("add it to the team's `models`");
+    }
+}
+
 /// The SHA-256 of a key.
 pub fn digest(key: &[u8]) -> Digest {
     let mut digest = Digest::default();
@@ -177,7 +250,7 @@ fn patterns(
             continue;
         }
         let candidates = known_models.iter().map(String::as_str);
-        let nearest = crate::config::nearest(name, candidates);
+        let nearest = nearest(name, candidates);
         let mistake = document.error(&place, format!("there is no model `{name}`"));
         match nearest {
             Some(nearest) => mistake.help(format!("did you mean `{nearest}`?")),
@@ -258,12 +331,18 @@ mod tests {
             name: "t".into(),
             index: 0,
             models: Patterns::new(["*"]),
+            budgets: Arc::default(),
+            per_model: HashMap::new(),
+            per_user: Arc::default(),
+            limits: Limits::default(),
         });
         let key = Key {
             name: "k".into(),
             team,
             models: None,
             expires: NaiveDate::from_ymd_opt(2027, 1, 1),
+            budgets: Arc::default(),
+            limits: Limits::default(),
         };
         let keys = Keys {
             by_digest: HashMap::from([(digest(b"secret"), Arc::new(key))]),

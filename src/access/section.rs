@@ -1,8 +1,11 @@
 //! `teams` in the configuration.
 
+use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::budgets::BudgetsSection;
+use crate::config::limits::LimitsSection;
 use crate::config::units::Date;
 use crate::config::{NotBuilt, ScalarOr};
 
@@ -12,21 +15,30 @@ use crate::config::{NotBuilt, ScalarOr};
 pub struct TeamSection {
     /// The models that its keys may use: names, `"openai/*"`, or `"*"` for all.
     pub models: ModelsSection,
-    /// The credentials that its applications present.
+    /// Money per window, for all its keys together.
+    pub budget: Option<BudgetsSection>,
+    /// Requests, tokens and concurrency, for all its keys together.
+    pub limits: Option<LimitsSection>,
+    /// Budgets of single models, besides the team's own. A name is one of `models` at the top of the file.
     #[serde(default)]
-    pub keys: Vec<KeySection>,
-    /// Money per window.
-    pub budget: Option<NotBuilt>,
-    /// Requests, tokens and concurrency.
-    pub limits: Option<NotBuilt>,
-    /// Budgets of single models.
-    pub per_model: Option<NotBuilt>,
-    /// Budgets of single users.
-    pub per_user: Option<NotBuilt>,
+    pub per_model: IndexMap<String, ShareSection>,
+    /// A budget of each user, besides the team's own: whoever a request's `user` names.
+    pub per_user: Option<ShareSection>,
     /// What is hidden from providers.
     pub privacy: Option<NotBuilt>,
     /// What is answered from the cache.
     pub cache: Option<NotBuilt>,
+    /// The credentials that its applications present.
+    #[serde(default)]
+    pub keys: Vec<KeySection>,
+}
+
+/// What one model or one user may have of a team's money.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ShareSection {
+    /// Money per window.
+    pub budget: BudgetsSection,
 }
 
 /// One name or several.
@@ -45,8 +57,8 @@ pub struct KeySection {
     pub models: Option<ModelsSection>,
     /// The first day, in UTC, on which it is refused.
     pub expires: Option<Date>,
-    /// Money per window.
-    pub budget: Option<NotBuilt>,
-    /// Requests, tokens and concurrency.
-    pub limits: Option<NotBuilt>,
+    /// Money per window, within the team's.
+    pub budget: Option<BudgetsSection>,
+    /// Requests, tokens and concurrency, within the team's.
+    pub limits: Option<LimitsSection>,
 }

@@ -29,6 +29,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use crate::config::Document;
+use crate::config::limits::Limits;
 use crate::dialect::{Accent, Dialect, Endpoint, Operation};
 use answer::Play;
 use api::Api;
@@ -53,6 +54,8 @@ pub struct Provider {
     pub address: String,
     /// Whether it is nobody's service: a simulation, or a server that is known to run at home.
     pub is_own: bool,
+    /// How much it is sent.
+    pub limits: Limits,
     api: Api,
     endpoints: Vec<Endpoint>,
     kind: Kind,
@@ -107,6 +110,8 @@ impl Provider {
         check_section(name, &section, document);
         let timeout = section.timeout;
         let auto_cache = section.auto_cache;
+        let limits = ["providers", name, "limits"];
+        let limits = Limits::resolve(section.limits.as_ref(), &limits, document);
         let asked = section.endpoints.clone();
         let api = api(name, &section, document)?;
         let (kind, habits, address, is_own) = match section.dialect {
@@ -134,6 +139,7 @@ impl Provider {
             auto_cache,
             address,
             is_own,
+            limits,
             api,
             endpoints: asked.unwrap_or_else(|| habits.endpoints.to_vec()),
             kind,

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::credentials::{EntraSection, VertexSection};
+use crate::config::limits::LimitsSection;
 use crate::config::units::Duration;
 use crate::config::{NotBuilt, ScalarOr, Secret};
 use crate::dialect::Endpoint;
@@ -52,8 +53,8 @@ pub struct ProviderSection {
     /// Whether marks for the provider's prompt cache are set where the caller set none (Anthropic, Bedrock).
     #[serde(default)]
     pub auto_cache: bool,
-    /// The provider's own published limits.
-    pub limits: Option<NotBuilt>,
+    /// Requests, tokens and concurrency that it is sent: its own published limits, or less.
+    pub limits: Option<LimitsSection>,
 }
 
 /// A wire format of model traffic.

@@ -7,6 +7,7 @@ pub use section::{DefaultsSection, ModelSection};
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::config::limits::Limits;
 use crate::config::{Document, nearest};
 use crate::provider::{Provider, Timeouts, check_calls};
 
@@ -32,6 +33,8 @@ pub struct Model {
     pub timeouts: Timeouts,
     /// Whether a field that the target cannot carry is an error.
     pub strict: bool,
+    /// How much it may be asked for.
+    pub limits: Limits,
     provider: Arc<Provider>,
     /// The provider's name for it, with a `*` where the name's `*` goes.
     upstream_name: String,
@@ -123,6 +126,8 @@ impl Model {
         document: &mut Document,
     ) -> Option<Self> {
         let path = ["models", name];
+        let limits = ["models", name, "limits"];
+        let limits = Limits::resolve(section.limits.as_ref(), &limits, document);
         let stars = |text: &str| text.matches('*').count();
         if stars(name) > 1 {
             document
@@ -177,6 +182,7 @@ impl Model {
             target: target.to_owned(),
             timeouts: Timeouts::resolve(sections),
             strict: section.strict,
+            limits,
             provider: provider.clone(),
             upstream_name: upstream_name.to_owned(),
         })

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::config::NotBuilt;
+use crate::config::limits::LimitsSection;
 use crate::provider::{HealthSection, RetrySection, TimeoutSection};
 
 /// What a name that applications ask for leads to.
@@ -40,8 +41,8 @@ pub struct ModelSection {
     pub privacy: Option<NotBuilt>,
     /// What is answered from the cache.
     pub cache: Option<NotBuilt>,
-    /// Requests, tokens and concurrency.
-    pub limits: Option<NotBuilt>,
+    /// Requests, tokens and concurrency, for all callers together.
+    pub limits: Option<LimitsSection>,
 }
 
 /// What a provider or a model does not say itself.

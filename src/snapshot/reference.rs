@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::section::File;
 
@@ -27,7 +27,7 @@ This page is written from the program's own descriptions. What it calls not buil
 fn the_reference_is_true() {
     let schema = crate::config::schema::<File>();
     let mut page = HEAD.to_owned();
-    section(&schema, &schema, "", &mut page);
+    section(&schema, &schema, "", &mut Vec::new(), &mut page);
     if std::env::var_os("UPDATE").is_some() {
         std::fs::write(FILE, &page).unwrap();
     }
@@ -38,18 +38,30 @@ fn the_reference_is_true() {
     );
 }
 
-/// A table of the fields of an object, then the objects within it.
-fn section(root: &Value, object: &Value, path: &str, page: &mut String) {
-    let none = Map::new();
-    let fields = object["properties"].as_object().unwrap_or(&none);
+/// A table of the fields of an object, then the objects within it. One that stands in several places is described at the
+/// first of them.
+fn section<'a>(
+    root: &'a Value,
+    object: &'a Value,
+    path: &str,
+    described: &mut Vec<(&'a Value, String)>,
+    page: &mut String,
+) {
+    let fields = object["properties"].as_object().into_iter().flatten();
     let required = object["required"].as_array().cloned().unwrap_or_default();
     let title = if path.is_empty() { "The file" } else { path };
     writeln!(page, "\n## {title}\n").unwrap();
+    let is_same = |(earlier, _): &&(&Value, String)| std::ptr::eq(*earlier, object);
+    if let Some((_, first)) = described.iter().find(is_same) {
+        writeln!(page, "As `{first}`.").unwrap();
+        return;
+    }
+    described.push((object, path.to_owned()));
     if let (false, Some(text)) = (path.is_empty(), object["description"].as_str()) {
         writeln!(page, "{}\n", one_line(text)).unwrap();
     }
     page.push_str("| field | type | |\n|---|---|---|\n");
-    for (name, field) in fields {
+    for (name, field) in fields.clone() {
         let shape = resolve(root, field);
         let text = one_line(field["description"].as_str().unwrap_or_default());
         let need = if required.contains(&Value::from(name.as_str())) {
@@ -72,7 +84,7 @@ fn section(root: &Value, object: &Value, path: &str, page: &mut String) {
     for (name, field) in fields {
         let below = [path, if path.is_empty() { "" } else { "." }, name].concat();
         for (suffix, inner) in objects(root, resolve(root, field)) {
-            section(root, inner, &format!("{below}{suffix}"), page);
+            section(root, inner, &format!("{below}{suffix}"), described, page);
         }
     }
 }
@@ -125,7 +137,7 @@ fn kind(root: &Value, schema: &Value) -> String {
     }
     if let Some(format) = schema["format"].as_str() {
         return match format.trim_start_matches("tollgate-") {
-            "uint" | "uint16" | "uint32" => "whole number".to_owned(),
+            "uint" | "uint16" | "uint32" | "uint64" => "whole number".to_owned(),
             "double" => "number".to_owned(),
             format => format.to_owned(),
         };
@@ -161,10 +173,17 @@ fn objects<'a>(root: &'a Value, schema: &'a Value) -> Vec<(&'static str, &'a Val
         .as_array()
         .map(Vec::as_slice)
         .unwrap_or_default();
-    union
+    let mut found: Vec<(&'static str, &'a Value)> = Vec::new();
+    for (suffix, object) in union
         .iter()
         .flat_map(|one| objects(root, resolve(root, one)))
-        .collect()
+    {
+        // One or several of the same.
+        if !found.iter().any(|(_, other)| std::ptr::eq(*other, object)) {
+            found.push((suffix, object));
+        }
+    }
+    found
 }
 
 fn one_line(text: &str) -> String {

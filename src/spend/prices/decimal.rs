@@ -7,6 +7,8 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::spend::Usd;
+
 /// Digits behind the point.
 const DIGITS: usize = 12;
 
@@ -17,7 +19,7 @@ const ONE: u64 = 10_u64.pow(DIGITS as u32);
 ///
 /// As a price it is in US dollars for a million of something, so one of that costs as many atto-dollars (10⁻¹⁸) as the
 /// decimal has digits of the last place.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Decimal(u64);
 
 /// Why a text is no such decimal.
@@ -34,6 +36,17 @@ impl Decimal {
     /// What `count` of it cost, in atto-dollars.
     pub fn atto(self, count: u64) -> i128 {
         i128::from(count).saturating_mul(i128::from(self.0))
+    }
+
+    /// So many dollars. Exact: a pico-dollar is the last digit.
+    pub fn dollars(self) -> Usd {
+        Usd::from_pico(self.0.into())
+    }
+
+    /// As much of `amount` as this is of 1, rounded up to a pico-dollar.
+    pub fn share_of(self, amount: Usd) -> Usd {
+        let product = amount.pico().saturating_mul(self.0.into());
+        Usd::from_pico_rounded_up(product, ONE.into())
     }
 
     /// The product, rounded up in the twelfth digit.
@@ -168,6 +181,20 @@ mod tests {
             assert_eq!(text.parse::<Decimal>(), Err(Invalid), "{text}");
         }
         assert!(serde_json::from_str::<Decimal>("-0.5").is_err());
+    }
+
+    #[test]
+    fn it_is_an_amount_and_a_share_of_one() {
+        let decimal = |text: &str| text.parse::<Decimal>().unwrap();
+        let amount = decimal("12.345678901234").dollars();
+        assert_eq!(amount.to_string(), "12.345678901234");
+        assert_eq!(Decimal::ONE.share_of(amount), amount);
+        assert_eq!(
+            decimal("0.95").share_of(decimal("300").dollars()),
+            decimal("285").dollars()
+        );
+        let least = decimal("0.000000000001");
+        assert_eq!(decimal("0.5").share_of(least.dollars()), least.dollars());
     }
 
     #[test]
