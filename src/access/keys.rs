@@ -6,6 +6,8 @@ use std::sync::Arc;
 use chrono::{DateTime, NaiveDate, Utc};
 
 use super::budgets::{Budget, BudgetsSection};
+use super::counters::Counters;
+use super::limits::Limiter;
 use super::patterns::Patterns;
 use super::section::{ModelsSection, TeamSection};
 use crate::config::limits::Limits;
@@ -38,8 +40,8 @@ pub struct Key {
     expires: Option<NaiveDate>,
     /// What it may cost.
     pub budgets: Arc<[Budget]>,
-    /// How much it may ask for.
-    pub limits: Limits,
+    /// How much it may ask for; None where that is not limited.
+    pub limiter: Option<Limiter>,
 }
 
 /// Who pays.
@@ -56,8 +58,8 @@ pub struct Team {
     pub per_model: HashMap<String, Arc<[Budget]>>,
     /// What each of its users may cost.
     pub per_user: Arc<[Budget]>,
-    /// How much its keys may ask for together.
-    pub limits: Limits,
+    /// How much its keys may ask for together; None where that is not limited.
+    pub limiter: Option<Limiter>,
 }
 
 /// Why a presented key is no good.
@@ -76,11 +78,12 @@ impl Keys {
         teams: Vec<(String, TeamSection)>,
         is_quickstart: bool,
         known_models: &[String],
+        counters: &Counters,
         document: &mut Document,
     ) -> Self {
         let mut keys = Self::default();
         for (index, (name, section)) in teams.into_iter().enumerate() {
-            let team = Team::resolve(index, &name, &section, known_models, document);
+            let team = Team::resolve(index, &name, &section, known_models, counters, document);
             let team = Arc::new(team);
             for (at, key) in section.keys.into_iter().enumerate() {
                 let at = at.to_string();
@@ -103,13 +106,14 @@ impl Keys {
                 let models = key
                     .models
                     .map(|models| narrower(&models, &team, &path, known_models, document));
+                let limits = Limits::resolve(key.limits.as_ref(), &field("limits"), document);
                 let entry = Key {
-                    name: key.name.into(),
                     team: team.clone(),
                     models,
                     expires: key.expires.map(|date| date.0),
                     budgets: Budget::resolve(key.budget.as_ref(), &field("budget"), document),
-                    limits: Limits::resolve(key.limits.as_ref(), &field("limits"), document),
+                    limiter: counters.limiter("key", &[&name, &key.name], limits),
+                    name: key.name.into(),
                 };
                 if let Some(first) = keys.by_digest.get(&digest) {
                     let message = format!(
@@ -167,6 +171,7 @@ impl Team {
         name: &str,
         section: &TeamSection,
         known_models: &[String],
+        counters: &Counters,
         document: &mut Document,
     ) -> Self {
         let path = ["teams", name];
@@ -179,6 +184,7 @@ impl Team {
             let budgets = of_share(&share.budget, &path, document);
             per_model.insert(model.clone(), budgets);
         }
+        let limits = Limits::resolve(section.limits.as_ref(), &at("limits"), document);
         let per_user = section.per_user.as_ref();
         let per_user = per_user.map(|share| of_share(&share.budget, &at("per_user"), document));
         Self {
@@ -188,7 +194,7 @@ impl Team {
             budgets: Budget::resolve(section.budget.as_ref(), &at("budget"), document),
             per_model,
             per_user: per_user.unwrap_or_default(),
-            limits: Limits::resolve(section.limits.as_ref(), &at("limits"), document),
+            limiter: counters.limiter("team", &[name], limits),
         }
     }
 }
@@ -334,7 +340,7 @@ mod tests {
             budgets: Arc::default(),
             per_model: HashMap::new(),
             per_user: Arc::default(),
-            limits: Limits::default(),
+            limiter: None,
         });
         let key = Key {
             name: "k".into(),
@@ -342,7 +348,7 @@ mod tests {
             models: None,
             expires: NaiveDate::from_ymd_opt(2027, 1, 1),
             budgets: Arc::default(),
-            limits: Limits::default(),
+            limiter: None,
         };
         let keys = Keys {
             by_digest: HashMap::from([(digest(b"secret"), Arc::new(key))]),

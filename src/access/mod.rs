@@ -3,13 +3,16 @@
 //! Invariant: only digests of keys are held; a presented key is hashed once and then forgotten.
 
 pub mod budgets;
+mod counters;
 mod keys;
+pub mod limits;
 mod patterns;
 mod section;
 pub mod sigv4;
 #[cfg(test)]
 mod tests;
 
+pub use counters::Counters;
 pub use keys::{Key, Keys, NotIdentified, Team, digest};
 pub use patterns::Patterns;
 pub use section::{KeySection, TeamSection};

@@ -29,6 +29,7 @@ fn resolve(team: &str, key: &str) -> (Keys, String) {
         file.teams.into_iter().collect(),
         false,
         &models,
+        &Counters::default(),
         &mut document,
     );
     (keys, document.finish().to_string())
@@ -54,8 +55,9 @@ fn budgets_and_limits_belong_to_who_has_them() {
     assert_eq!(amounts(&team.per_model["fast"]), ["100"]);
     assert_eq!(amounts(&team.per_model["openai/*"]), ["2", "3"]);
     assert_eq!(amounts(&team.per_user), ["1"]);
-    assert_eq!(key.limits.tokens[1], NonZeroU64::new(100));
-    assert_eq!(team.limits.requests[1], NonZeroU64::new(600));
+    let limits = |limiter: &Option<limits::Limiter>| limiter.as_ref().unwrap().limits;
+    assert_eq!(limits(&key.limiter).tokens[1], NonZeroU64::new(100));
+    assert_eq!(limits(&team.limiter).requests[1], NonZeroU64::new(600));
 }
 
 #[test]

@@ -62,13 +62,14 @@ impl Error {
 
     /// Whether the caller's SDK must not repeat the request by itself: the gateway has already done what helps.
     pub fn forbids_retry(&self) -> bool {
-        self.retry_after.is_none()
-            && matches!(
-                self.status(),
-                StatusCode::BAD_GATEWAY
-                    | StatusCode::SERVICE_UNAVAILABLE
-                    | StatusCode::GATEWAY_TIMEOUT
-            )
+        self.kind == Kind::QuotaSpent && self.provider_status.is_none()
+            || self.retry_after.is_none()
+                && matches!(
+                    self.status(),
+                    StatusCode::BAD_GATEWAY
+                        | StatusCode::SERVICE_UNAVAILABLE
+                        | StatusCode::GATEWAY_TIMEOUT
+                )
     }
 }
 
@@ -117,9 +118,9 @@ pub enum Kind {
     Draining,
     /// The ledger does not keep up.
     LedgerBehind,
-    /// A provider: too many requests or tokens for now.
+    /// Too many requests or tokens for now, here or at a provider.
     RateLimited,
-    /// A provider: nothing is left to spend.
+    /// Nothing is left to spend, here or at a provider.
     QuotaSpent,
     /// A provider: the request does not fit the model's window.
     ContextTooLong,

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use tokio::sync::Semaphore;
 
+use super::admit::limit_fields;
 use super::attempt::{Whole, to_error};
 use super::caller::Caller;
 use super::fields;
@@ -117,7 +118,7 @@ pub(super) async fn whole(
         false => whole.status.as_str(),
     };
     let mut fields = whole.fields;
-    fields.extend(route_fields(record, verdict));
+    fields.extend(told(record, verdict));
     if whole.status.is_success() {
         fields.extend(cost_field(record));
     }
@@ -159,7 +160,7 @@ async fn forward(
 ) -> Result<(), End> {
     let mut fields = std::mem::take(&mut stream.fields);
     fields.push((header::CACHE_CONTROL, HeaderValue::from_static("no-cache")));
-    fields.extend(route_fields(record, "ok"));
+    fields.extend(told(record, "ok"));
     let mut fields = Some(fields);
     let cut = gateway.drain.reached(Stage::Cutting);
     tokio::pin!(cut);
@@ -213,8 +214,14 @@ fn cost_field(record: &Record<'_>) -> Option<(HeaderName, HeaderValue)> {
     Some((fields::X_COST.clone(), HeaderValue::try_from(cost).ok()?))
 }
 
-/// What the caller is told of the route that its request took.
-pub(super) fn route_fields(record: &Record<'_>, verdict: &str) -> Vec<(HeaderName, HeaderValue)> {
+/// What the caller is told besides the answer: the limits that are near, and the route that its request took.
+pub(super) fn told(record: &Record<'_>, verdict: &str) -> Vec<(HeaderName, HeaderValue)> {
+    let mut fields: Vec<_> = limit_fields(&record.left).collect();
+    fields.extend(route_fields(record, verdict));
+    fields
+}
+
+fn route_fields(record: &Record<'_>, verdict: &str) -> Vec<(HeaderName, HeaderValue)> {
     let Some(target) = &record.target else {
         return Vec::new();
     };

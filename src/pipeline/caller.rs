@@ -13,7 +13,7 @@ use pingora_http::{RequestHeader, ResponseHeader};
 
 use super::attempt::{error_fields, seconds};
 use super::decode::{Encoding, too_large};
-use super::fields::{X_REQUEST_ID, X_SHOULD_RETRY};
+use super::fields::{RETRY_AFTER_MS, X_REQUEST_ID, X_SHOULD_RETRY};
 use super::surface;
 use crate::dialect::{Dialect, Error, Kind};
 use crate::snapshot::ServerSection;
@@ -218,6 +218,9 @@ impl<'a> Caller<'a> {
         fields.extend(error_fields(self.dialect, error));
         if let Some(delay) = error.retry_after {
             fields.push((header::RETRY_AFTER, seconds(delay)));
+            // OpenAI's SDKs read it; whole seconds are long for a limit per second.
+            let milliseconds = delay.as_nanos().div_ceil(1_000_000) as u64;
+            fields.push((RETRY_AFTER_MS.clone(), HeaderValue::from(milliseconds)));
         }
         if error.forbids_retry() {
             fields.push((X_SHOULD_RETRY.clone(), HeaderValue::from_static("false")));

@@ -1,5 +1,7 @@
 //! Names of header fields that every request meets: parsed once, when the program is compiled.
 
+use std::time::Duration;
+
 use http::HeaderName;
 
 macro_rules! fields {
@@ -21,9 +23,66 @@ fields! {
     X_ESTIMATED = "x-tollgate-estimated";
     X_GOOG_API_KEY = "x-goog-api-key";
     X_MODEL = "x-tollgate-model";
+    RETRY_AFTER_MS = "retry-after-ms";
+    X_RATELIMIT_LIMIT_REQUESTS = "x-ratelimit-limit-requests";
+    X_RATELIMIT_LIMIT_TOKENS = "x-ratelimit-limit-tokens";
+    X_RATELIMIT_REMAINING_REQUESTS = "x-ratelimit-remaining-requests";
+    X_RATELIMIT_REMAINING_TOKENS = "x-ratelimit-remaining-tokens";
+    X_RATELIMIT_RESET_REQUESTS = "x-ratelimit-reset-requests";
+    X_RATELIMIT_RESET_TOKENS = "x-ratelimit-reset-tokens";
     X_REQUEST_ID = "x-request-id";
     X_ROUTE = "x-tollgate-route";
     X_SHOULD_RETRY = "x-should-retry";
     X_TIMEOUT = "x-tollgate-timeout";
     X_UPSTREAM_REQUEST_ID = "x-upstream-request-id";
+}
+
+/// Limit, remaining, reset.
+pub static X_RATELIMIT_REQUESTS: [&HeaderName; 3] = [
+    &X_RATELIMIT_LIMIT_REQUESTS,
+    &X_RATELIMIT_REMAINING_REQUESTS,
+    &X_RATELIMIT_RESET_REQUESTS,
+];
+
+/// Limit, remaining, reset.
+pub static X_RATELIMIT_TOKENS: [&HeaderName; 3] = [
+    &X_RATELIMIT_LIMIT_TOKENS,
+    &X_RATELIMIT_REMAINING_TOKENS,
+    &X_RATELIMIT_RESET_TOKENS,
+];
+
+/// A length of time as OpenAI's rate limit fields have it: `120ms`, `59s`, `6m0s`, `23h59m0s`. Rounded up.
+pub fn duration(duration: Duration) -> String {
+    let milliseconds = duration.as_nanos().div_ceil(1_000_000);
+    if milliseconds < 1_000 {
+        return format!("{milliseconds}ms");
+    }
+    let seconds = milliseconds.div_ceil(1_000);
+    let (hours, minutes, seconds) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
+    match (hours, minutes) {
+        (0, 0) => format!("{seconds}s"),
+        (0, _) => format!("{minutes}m{seconds}s"),
+        (_, _) => format!("{hours}h{minutes}m{seconds}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_written_as_openai_does() {
+        for (nanoseconds, text) in [
+            (0, "0ms"),
+            (1, "1ms"),
+            (120_000_000, "120ms"),
+            (999_000_001, "1s"),
+            (1_000_000_001, "2s"),
+            (59_000_000_000, "59s"),
+            (360_000_000_000, "6m0s"),
+            (86_340_000_000_000, "23h59m0s"),
+        ] {
+            assert_eq!(duration(Duration::from_nanos(nanoseconds)), text);
+        }
+    }
 }

@@ -2,6 +2,7 @@
 //!
 //! Invariant: what a request takes is given back by a guard when it ends, however it ends.
 
+mod admit;
 mod answer;
 mod attempt;
 mod bill;
@@ -57,7 +58,7 @@ pub async fn handle(gateway: &Gateway, session: &mut ServerSession) {
         Err(End::Gone) => record.left(),
         Err(End::Refused(refusal)) => {
             let Refusal { error, detail } = *refusal;
-            let fields = answer::route_fields(&record, error.kind.code());
+            let fields = answer::told(&record, error.kind.code());
             record.failed(error.status().as_u16(), &error, detail);
             if caller.refuse(&error, fields).await.is_err() {
                 record.left();
@@ -109,10 +110,13 @@ async fn serve(
     let (model, target) = permitted(&incoming.model, snapshot, &key)?;
     record.model = Some((incoming.model.clone(), model.clone()));
 
-    // 4. Admit. 5. hide, 6. look up: each has its line here when its room is built.
+    // 4. Admit.
     let bill = Bill::new(&snapshot.prices, &target);
     check_priced(&bill, snapshot, &target)?;
     ledger_has_room(gateway).await?;
+    admit::admit(&incoming, snapshot, &key, model, &target, caller, record).await?;
+
+    // 5. Hide, 6. look up: each has its line here when its room is built.
 
     // 7. Route: one target, one attempt, in the target's dialect.
     let plan = match ask.operation {

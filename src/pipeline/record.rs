@@ -7,8 +7,10 @@ use std::time::Instant;
 
 use uuid::Uuid;
 
+use super::admit::Admission;
 use super::caller::unlike_any_other;
 use crate::access::Key;
+use crate::access::limits::Left;
 use crate::dialect::{Error, Incoming, Tier, Usage};
 use crate::pipeline::bill::{Bill, Charge};
 use crate::pipeline::gateway::{Gateway, Running};
@@ -39,6 +41,10 @@ pub struct Record<'a> {
     pub bill: Option<Bill>,
     /// What is known of an answer whose provider does not say what it used.
     pub evidence: Option<Box<Evidence>>,
+    /// What it was admitted with, where it is limited.
+    pub admission: Option<Admission>,
+    /// What is left of its limits.
+    pub left: Left,
     /// Whether the caller asked for a stream.
     pub stream: bool,
     first_token: Option<Instant>,
@@ -74,6 +80,8 @@ impl<'a> Record<'a> {
             attempts: 0,
             bill: None,
             evidence: None,
+            admission: None,
+            left: Left::default(),
             stream: false,
             first_token: None,
             outcome: Outcome::Open,
@@ -212,6 +220,7 @@ impl<'a> Record<'a> {
             series,
             incoming: incoming.clone(),
             evidence: self.evidence.take().unwrap_or_default(),
+            admission: self.admission.take(),
         };
         self.gateway.settle(attempted);
     }
@@ -258,6 +267,9 @@ impl Drop for Record<'_> {
             error,
             detail,
         });
+        if let Some(admission) = &mut self.admission {
+            admission.end();
+        }
         if let Some(series) = self.count(status, error) {
             self.settle(status, series);
         }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::admit::Admission;
 use super::bill::{Bill, Charge};
 use crate::dialect::common::Said;
 use crate::dialect::{Dialect, Incoming, Tier, Usage};
@@ -49,6 +50,8 @@ pub struct Attempted {
     pub incoming: Arc<Incoming>,
     /// What is known of the answer.
     pub evidence: Box<Evidence>,
+    /// What the request was admitted with, where it is limited.
+    pub admission: Option<Admission>,
 }
 
 /// Settles attempts.
@@ -203,6 +206,9 @@ impl Attempted {
             usage.cache_write_tokens,
             usage.reasoning_tokens,
         ];
+        if let Some(admission) = self.admission.take() {
+            admission.settle(&usage);
+        }
         let usd = cost.map(Usd::as_f64);
         let is_news = self.series.used(tokens, usd, is_estimated);
         if is_news && !self.bill.is_own {

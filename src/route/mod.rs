@@ -19,6 +19,8 @@ pub struct Models {
     wildcards: Vec<Arc<Model>>,
     /// The exact names in the order of the file.
     names: Vec<String>,
+    /// Every model, in the order of the file.
+    all: Vec<Arc<Model>>,
 }
 
 /// A name, or a pattern of names, and where it leads.
@@ -85,6 +87,7 @@ impl Models {
                 continue;
             };
             let model = Arc::new(model);
+            models.all.push(model.clone());
             if name.contains('*') {
                 models.wildcards.push(model);
             } else {
@@ -107,6 +110,11 @@ impl Models {
             let star = matched(&model.name, name)?;
             Some((model, model.target_for(star)))
         })
+    }
+
+    /// Every model, in the order of the file, which is the order of their indexes.
+    pub fn all(&self) -> &[Arc<Model>] {
+        &self.all
     }
 
     /// The exact names, in the order of the file.

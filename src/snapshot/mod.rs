@@ -17,7 +17,8 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::RwLock;
 
-use crate::access::{Keys, Team};
+use crate::access::limits::{Forecast, Limiter, Limiters};
+use crate::access::{Counters, Key, Keys, Team};
 use crate::config::{Diagnostics, Document, Environment, ScalarOr, Secret};
 use crate::provider::{Dialer, Provider, check_calls};
 use crate::route::{Model, Models};
@@ -57,8 +58,20 @@ pub struct Snapshot {
     /// The configuration as it was read, secrets hidden, as YAML.
     pub shown: String,
     providers: HashMap<String, Arc<Provider>>,
+    /// What is counted under the names of this configuration, of those before it and of those to come.
+    counters: Arc<Counters>,
+    /// The limits of providers, by their names.
+    provider_limiters: HashMap<String, Limiter>,
+    /// The limits of models, in their order.
+    model_limits: Vec<ModelLimits>,
     /// A team's row holds a place for each model.
     series: Vec<Vec<Places>>,
+}
+
+/// The limits of a model, and what its requests are foretold to use.
+struct ModelLimits {
+    limiter: Option<Limiter>,
+    forecast: Arc<Forecast>,
 }
 
 /// The metric handles of a team's requests for a model, made when they are first needed.
@@ -177,7 +190,18 @@ impl Snapshot {
             ledger.and_then(|section| ledger::Settings::resolve(section, &["ledger"], document));
         let prices = Prices::resolve(file.prices, &provider_names, document);
         let teams = file.teams.into_iter().collect();
-        let keys = Keys::resolve(teams, is_quickstart, &model_names, document);
+        let counters = previous.map_or_else(Arc::default, |previous| previous.counters.clone());
+        let keys = Keys::resolve(teams, is_quickstart, &model_names, &counters, document);
+        let limiter = |provider: &Arc<Provider>| {
+            let limiter = counters.limiter("provider", &[&provider.name], provider.limits)?;
+            Some((provider.name.clone(), limiter))
+        };
+        let provider_limiters = providers.values().filter_map(limiter).collect();
+        let limits = |model: &Arc<Model>| ModelLimits {
+            limiter: counters.limiter("model", &[&model.name], model.limits),
+            forecast: counters.forecast(&model.name),
+        };
+        let model_limits = models.all().iter().map(limits).collect();
         let row = || model_names.iter().map(|_| Places::default()).collect();
         Self {
             listen: file.listen,
@@ -191,6 +215,9 @@ impl Snapshot {
             files: Vec::new(),
             shown: String::new(),
             providers,
+            counters,
+            provider_limiters,
+            model_limits,
             series: (0..team_count).map(|_| row()).collect(),
         }
     }
@@ -203,6 +230,27 @@ impl Snapshot {
     /// The provider of that name.
     pub fn provider(&self, name: &str) -> Option<&Provider> {
         self.providers.get(name).map(Arc::as_ref)
+    }
+
+    /// What limits the requests of a key for a model at a provider.
+    pub fn limiters<'a>(
+        &'a self,
+        key: &'a Key,
+        model: &Model,
+        provider: &Provider,
+    ) -> Limiters<'a> {
+        let of_key = [key.limiter.as_ref(), key.team.limiter.as_ref()];
+        let of_model = self.model_limits[model.index].limiter.as_ref();
+        let of_provider = match self.provider_limiters.is_empty() {
+            true => None,
+            false => self.provider_limiters.get(&provider.name),
+        };
+        [of_key[0], of_key[1], of_model, of_provider]
+    }
+
+    /// What the tokens of a request for a model are foretold by.
+    pub fn forecast(&self, model: &Model) -> &Arc<Forecast> {
+        &self.model_limits[model.index].forecast
     }
 
     /// The metric handles of a team's requests for a model. What a pattern stood for gets labels of its own only when

@@ -39,6 +39,9 @@ mod ledger;
 mod repetitions;
 mod reuse;
 
+// What is admitted
+mod limits;
+
 // What it costs
 mod spend;
 

@@ -1,0 +1,123 @@
+//! How many tokens a request will use, by what others of its model used.
+//!
+//! Limits of tokens are taken from before the answer is known. What `max_tokens` allows is seldom used, so to reserve that
+//! would refuse callers who keep their limit, and nothing would be reserved of requests that do not say it. So it is the mean
+//! of what was used and the mean deviation from it: for requests that are alike that is exact, and for others a little much.
+
+use parking_lot::Mutex;
+
+/// What an observation weighs.
+const WEIGHT: f64 = 1.0 / 16.0;
+
+/// Bytes of a request that are taken for a token before anything is known.
+const TOKEN_BYTES: f64 = 4.0;
+
+/// Tokens of an answer, before anything is known.
+const OUTPUT: f64 = 500.0;
+
+/// What requests for one model have used.
+#[derive(Debug, Default)]
+pub struct Forecast {
+    learned: Mutex<Option<Learned>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Learned {
+    /// Tokens of a request, for each byte.
+    input: Mean,
+    output: Mean,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Mean {
+    mean: f64,
+    deviation: f64,
+}
+
+impl Forecast {
+    /// Tokens that a request of so many bytes will use, whose answer may have `output_max`.
+    pub fn tokens(&self, bytes: usize, output_max: Option<u64>) -> u64 {
+        let (input, output) = match *self.learned.lock() {
+            Some(learned) => (learned.input.high(), learned.output.high()),
+            None => (1.0 / TOKEN_BYTES, OUTPUT),
+        };
+        let input = (input * bytes as f64).round() as u64;
+        let output = output.round() as u64;
+        input.saturating_add(output_max.map_or(output, |max| max.min(output)))
+    }
+
+    /// Learns from what a request of so many bytes has used.
+    pub fn learn(&self, bytes: usize, input_tokens: u64, output_tokens: u64) {
+        if bytes == 0 {
+            return;
+        }
+        let input = input_tokens as f64 / bytes as f64;
+        let output = output_tokens as f64;
+        let mut learned = self.learned.lock();
+        *learned = Some(match *learned {
+            None => Learned {
+                input: Mean::first(input),
+                output: Mean::first(output),
+            },
+            Some(learned) => Learned {
+                input: learned.input.next(input),
+                output: learned.output.next(output),
+            },
+        });
+    }
+}
+
+impl Mean {
+    const fn first(value: f64) -> Self {
+        Self {
+            mean: value,
+            deviation: 0.0,
+        }
+    }
+
+    fn next(self, value: f64) -> Self {
+        let error = value - self.mean;
+        Self {
+            mean: self.mean + WEIGHT * error,
+            deviation: self.deviation + WEIGHT * (error.abs() - self.deviation),
+        }
+    }
+
+    fn high(self) -> f64 {
+        self.mean + self.deviation
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_that_are_alike_are_foretold_exactly() {
+        let forecast = Forecast::default();
+        assert_eq!(forecast.tokens(400, None), 600);
+        assert_eq!(forecast.tokens(400, Some(10)), 110);
+        forecast.learn(400, 93, 41);
+        forecast.learn(400, 93, 41);
+        assert_eq!(forecast.tokens(400, None), 134);
+        assert_eq!(forecast.tokens(800, Some(9)), 195);
+    }
+
+    #[test]
+    fn requests_that_differ_are_foretold_a_little_high() {
+        let forecast = Forecast::default();
+        let used = |n: u64| 100 + 97 * n % 200;
+        (0..200).for_each(|n| forecast.learn(400, 100, used(n)));
+        let foretold: u64 = (0..200).map(|_| forecast.tokens(400, None)).sum();
+        let real: u64 = (0..200).map(|n| 100 + used(n)).sum();
+        let ratio = foretold as f64 / real as f64;
+        assert!((1.0..1.35).contains(&ratio), "{ratio}");
+    }
+
+    #[test]
+    fn an_empty_request_teaches_nothing() {
+        let forecast = Forecast::default();
+        forecast.learn(0, 10, 10);
+        assert_eq!(forecast.tokens(0, None), 500);
+    }
+}
