@@ -2,12 +2,14 @@
 //!
 //! Invariant: a budget that exists is valid, and its amounts are exact.
 
+mod alert;
 mod section;
 #[cfg(test)]
 mod tests;
 mod webhook;
 mod window;
 
+pub use alert::{Alert, Alerter, AlerterState};
 pub use section::{BudgetSection, BudgetsSection, Share, Unbounded, WhenSpent};
 pub use webhook::{Webhook, WebhookSection};
 pub use window::{Per, Window, Windows};

@@ -30,7 +30,7 @@ pub struct BudgetSection {
     /// and to the `webhook`. With `when_spent: alert` the whole is told in any case.
     #[serde(default)]
     pub alert_at: Vec<Share>,
-    /// Where alerts are sent: a URL, or with a secret that signs them `{url, secret}`.
+    /// Where alerts are sent: a URL, or with a secret that signs them `{url, secret}`. docs/alerts.md says what they hold.
     pub webhook: Option<WebhookSection>,
     /// What happens when it is spent: `reject` refuses what does not fit, so that it is never exceeded; `cheapest` goes on with
     /// the cheapest target that may answer; `alert` only tells.

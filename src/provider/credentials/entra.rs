@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue, header};
 
-use super::token::{Fresh, NoCredential, Pending, Refreshing, Source};
-use super::{EntraSection, Fetch, Identity, Means, Variable, identity, web};
+use super::token::{Fresh, NoCredential, Refreshing, Source};
+use super::{EntraSection, Identity, Means, Variable, identity, web};
 use crate::config::Secret;
+use crate::provider::fetch::{self, Fetch, Pending};
 
 const AUTHORITY: &str = "https://login.microsoftonline.com";
 
@@ -124,7 +125,7 @@ impl Application {
             pairs.push(("client_assertion_type", ASSERTION));
         }
         let request = web::post_form(&self.url, web::form(&pairs))?;
-        web::access_token(&*self.fetch, request, web::PATIENCE, &[&secret]).await
+        web::access_token(&*self.fetch, request, fetch::PATIENCE, &[&secret]).await
     }
 }
 

@@ -16,9 +16,10 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
 use serde::{Deserialize, Serialize};
 
-use super::token::{Fresh, NoCredential, Pending, Refreshing, Source};
-use super::{Fetch, Identity, Means, Variable, identity, web};
+use super::token::{Fresh, NoCredential, Refreshing, Source};
+use super::{Identity, Means, Variable, identity, web};
 use crate::config::Secret;
+use crate::provider::fetch::{self, Fetch, Pending};
 
 const TOKEN_URI: &str = "https://oauth2.googleapis.com/token";
 
@@ -302,7 +303,7 @@ impl Tokens {
                 let assertion = account.assertion(Utc::now())?;
                 let pairs = [("grant_type", JWT_BEARER), ("assertion", &assertion)];
                 let request = web::post_form(&account.token_uri, web::form(&pairs))?;
-                web::access_token(fetch, request, web::PATIENCE, &[&assertion]).await
+                web::access_token(fetch, request, fetch::PATIENCE, &[&assertion]).await
             }
             Account::User(user) => {
                 let secrets = [user.client_secret.expose(), user.refresh_token.expose()];
@@ -313,7 +314,7 @@ impl Tokens {
                     ("refresh_token", secrets[1]),
                 ];
                 let request = web::post_form(&user.token_uri, web::form(&pairs))?;
-                web::access_token(fetch, request, web::PATIENCE, &secrets).await
+                web::access_token(fetch, request, fetch::PATIENCE, &secrets).await
             }
             Account::Machine(url) => {
                 let flavor = HeaderValue::from_static("Google");

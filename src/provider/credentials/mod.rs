@@ -10,21 +10,18 @@
 
 mod aws;
 mod entra;
-mod fetch;
 mod google;
 mod section;
 #[cfg(test)]
 mod tests;
 mod token;
-mod web;
+pub(super) mod web;
 
 pub use aws::{Aws, region_of, suffix_of};
 pub use entra::Entra;
-pub use fetch::Dialled;
 pub use google::Google;
 pub use section::{EntraSection, VertexSection};
 pub use token::{NoCredential, Report};
-pub use web::Fetch;
 
 use std::sync::Arc;
 
@@ -32,6 +29,7 @@ use bytes::Bytes;
 use chrono::Utc;
 use http::{HeaderName, HeaderValue, header};
 
+use super::fetch::Fetch;
 use crate::config::Secret;
 
 /// What authorises the calls to a provider. Cheap to clone; clones share what was fetched.

@@ -5,7 +5,7 @@
 //! lost with its runtime is begun anew by the next who waits.
 
 use std::fmt;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,6 +14,8 @@ use arc_swap::ArcSwapOption;
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
+
+use crate::provider::fetch::Pending;
 
 /// A fetch as a whole, with all the requests that it takes.
 const FETCH_MAX: Duration = Duration::from_secs(20);
@@ -38,9 +40,6 @@ const TRUST: Duration = Duration::from_secs(30);
 
 /// What is due at no time.
 const NEVER: u64 = u64::MAX;
-
-/// A future that does not say what it is.
-pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Told of every failed fetch, for the log. The text holds no secret.
 pub type Report = Arc<dyn Fn(&str) + Send + Sync>;

@@ -3,18 +3,13 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, StatusCode, header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
 use super::bearer;
-use super::token::{Fresh, Pending};
-
-/// The largest answer that is read, in bytes.
-pub const ANSWER_MAX: usize = 1024 * 1024;
-
-/// How long an answer from afar may take.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+use super::token::Fresh;
+use crate::provider::fetch::{Fetch, ask};
 
 /// The longest text of another's that an error quotes, in characters.
 const QUOTED_MAX: usize = 300;
@@ -25,13 +20,6 @@ const FORM: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
-
-/// Makes HTTP requests. A request has a whole URL; redirects are not followed.
-pub trait Fetch: Send + Sync {
-    /// One exchange, with an answer of up to 1 MiB within 10 s. The error is for operators and quotes nothing that was
-    /// sent.
-    fn fetch(&self, request: Request<Bytes>) -> Pending<'_, Result<Response<Bytes>, String>>;
-}
 
 /// A request without a body.
 pub fn request(
@@ -70,23 +58,6 @@ pub fn post_form(url: &str, body: Bytes) -> Result<Request<Bytes>, String> {
     )?;
     *request.body_mut() = body;
     Ok(request)
-}
-
-/// One exchange. Errors name the host that was asked.
-pub async fn ask(
-    fetch: &dyn Fetch,
-    request: Request<Bytes>,
-    patience: Duration,
-) -> Result<Response<Bytes>, String> {
-    let host = request.uri().host().unwrap_or_default().to_owned();
-    let answer = match tokio::time::timeout(patience, fetch.fetch(request)).await {
-        Ok(answer) => answer.map_err(|error| format!("{host}: {error}"))?,
-        Err(_) => return Err(format!("{host}: no answer within {} s", patience.as_secs())),
-    };
-    match answer.body().len() <= ANSWER_MAX {
-        true => Ok(answer),
-        false => Err(format!("{host}: the answer is too large")),
-    }
 }
 
 /// A URL's host, for errors; nothing where it has none.

@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use chrono::Utc;
 
-use super::super::token::{Fresh, Pending, Source};
-use super::super::{Fetch, Identity, Variable, identity};
+use super::super::token::{Fresh, Source};
+use super::super::{Identity, Variable, identity};
 use super::profile::Profiles;
 use super::sign::Keys;
 use super::sts::WebIdentity;
 use super::{Credentials, container, instance, profile, sts};
+use crate::provider::fetch::{Fetch, Pending};
 
 /// Every variable that the chain looks at. It does so once; files are read again for every fetch.
 const NAMES: [&str; 20] = [

@@ -5,6 +5,7 @@ use http::{HeaderValue, Method, StatusCode, Uri};
 use super::super::web;
 use super::Credentials;
 use super::chain::Chain;
+use crate::provider::fetch;
 
 /// Where relative addresses lead.
 const ECS: &str = "http://169.254.170.2";
@@ -29,7 +30,7 @@ async fn ask(chain: &Chain, url: &str) -> Result<Credentials, String> {
         fields.push(("authorization", token));
     }
     let request = web::request(Method::GET, url, &fields)?;
-    let answer = web::ask(&*chain.fetch, request, web::PATIENCE).await?;
+    let answer = fetch::ask(&*chain.fetch, request, fetch::PATIENCE).await?;
     if answer.status() != StatusCode::OK {
         return Err(format!("answered {}", answer.status().as_u16()));
     }

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::super::web;
 use super::Credentials;
 use super::chain::Chain;
+use crate::provider::fetch;
 
 const IPV4: &str = "http://169.254.169.254";
 const IPV6: &str = "http://[fd00:ec2::254]";
@@ -84,7 +85,7 @@ async fn ask(
     field: (&'static str, HeaderValue),
 ) -> Result<Response<Bytes>, String> {
     let request = web::request(method, url, &[field])?;
-    let answer = web::ask(&*chain.fetch, request, NEAR).await?;
+    let answer = fetch::ask(&*chain.fetch, request, NEAR).await?;
     match answer.status() {
         StatusCode::OK => Ok(answer),
         StatusCode::NOT_FOUND => Err("the instance has no role".to_owned()),

@@ -5,8 +5,8 @@ use std::process::Stdio;
 use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 
-use super::super::web::ANSWER_MAX;
 use super::Credentials;
+use crate::provider::fetch::ANSWER_MAX;
 
 /// Runs the program, without a shell. It is killed when the fetch is given up.
 pub async fn credentials(line: &str) -> Result<Credentials, String> {

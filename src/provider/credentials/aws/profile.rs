@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use super::super::Variable;
-use super::super::token::Pending;
 use super::chain::{Chain, Variables};
 use super::sts::{Role, WebIdentity};
 use super::{Credentials, container, instance, process, sts};
+use crate::provider::fetch::Pending;
 
 /// Profiles that lead to one another.
 const CHAIN_MAX: usize = 8;

@@ -9,6 +9,7 @@ use super::chain::{Chain, Variables};
 use super::sign::Keys;
 use super::{Credentials, suffix_of};
 use crate::config::Secret;
+use crate::provider::fetch;
 
 const VERSION: &str = "2011-06-15";
 
@@ -123,7 +124,7 @@ async fn ask(
     secrets: &[&str],
 ) -> Result<Credentials, String> {
     let host = request.uri().host().unwrap_or_default().to_owned();
-    let answer = web::ask(&*chain.fetch, request, web::PATIENCE).await?;
+    let answer = fetch::ask(&*chain.fetch, request, fetch::PATIENCE).await?;
     let xml = std::str::from_utf8(answer.body()).unwrap_or_default();
     if answer.status() != StatusCode::OK {
         let said = |tag| text_of(xml, tag).map(|text| web::quoted(&text, secrets));

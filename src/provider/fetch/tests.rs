@@ -1,8 +1,9 @@
 use http::Method;
+use tokio::net::TcpListener;
 
-use super::super::web;
+use super::server::Server;
 use super::*;
-use crate::provider::dial::Dialer;
+use crate::provider::credentials::web;
 
 fn dialled() -> Dialled {
     Dialled(Arc::new(Dialer::new()))
@@ -40,7 +41,7 @@ async fn a_request_arrives_as_it_was_made() {
 
 #[tokio::test]
 async fn an_answer_is_read_up_to_its_limit() {
-    let server = Server::answering(200, &"x".repeat(web::ANSWER_MAX + 1)).await;
+    let server = Server::answering(200, &"x".repeat(ANSWER_MAX + 1)).await;
     let request = web::request(Method::GET, &server.url, &[]).unwrap();
     let error = dialled().fetch(request).await.unwrap_err();
     assert!(error.starts_with("over 1048576 bytes"), "{error}");

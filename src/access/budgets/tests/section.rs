@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::*;
+use super::super::*;
 use crate::config::ProcessEnvironment;
 
 #[derive(Deserialize, JsonSchema)]

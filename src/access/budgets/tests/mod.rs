@@ -1,0 +1,2 @@
+mod alert;
+mod section;
