@@ -107,7 +107,11 @@ async fn serve(
     record.incoming = Some(incoming.clone());
     record.stream = incoming.stream;
     let (model, target) = permitted(&incoming.model, snapshot, &key)?;
-    record.model = Some((incoming.model.clone(), model.clone()));
+    let asked = match *incoming.model == *model.name {
+        true => model.name.clone(),
+        false => incoming.model.as_str().into(),
+    };
+    record.model = Some((asked, model.clone()));
 
     // 4. Admit. 5. hide, 6. look up: each has its line here when its room is built.
     let bill = Bill::new(&snapshot.prices, &target);
@@ -135,7 +139,7 @@ async fn serve(
         max_answer: snapshot.server.max_answer.0,
         meter: surface::meter(&caller.head().headers, &incoming, &bill),
     };
-    record.attempt(target.name(), bill);
+    record.attempt(target.name.clone(), bill);
     let reply = tokio::select! {
         biased;
         reply = attempt.run() => reply.map_err(|none| report(gateway, &target, none, record))?,
@@ -237,7 +241,7 @@ fn check_priced(bill: &Bill, snapshot: &Snapshot, target: &Target) -> Result<(),
     }
     let message = format!(
         "the target `{}` has no price, and the gateway calls only targets that have one",
-        target.name()
+        target.name
     );
     let mut error = Error::new(Kind::ModelNotPriced, message);
     error.param = Some("model".to_owned());
