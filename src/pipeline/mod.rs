@@ -108,7 +108,11 @@ async fn serve(
     record.incoming = Some(incoming.clone());
     record.stream = incoming.stream;
     let (model, target) = permitted(&incoming.model, snapshot, &key)?;
-    record.model = Some((incoming.model.clone(), model.clone()));
+    let asked = match *incoming.model == *model.name {
+        true => model.name.clone(),
+        false => incoming.model.as_str().into(),
+    };
+    record.model = Some((asked, model.clone()));
 
     // 4. Admit.
     let bill = Bill::new(&snapshot.prices, &target);
@@ -139,7 +143,7 @@ async fn serve(
         max_answer: snapshot.server.max_answer.0,
         meter: surface::meter(&caller.head().headers, &incoming, &bill),
     };
-    record.attempt(target.name(), bill);
+    record.attempt(target.name.clone(), bill);
     let reply = tokio::select! {
         biased;
         reply = attempt.run() => reply.map_err(|none| report(gateway, &target, none, record))?,
@@ -241,7 +245,7 @@ fn check_priced(bill: &Bill, snapshot: &Snapshot, target: &Target) -> Result<(),
     }
     let message = format!(
         "the target `{}` has no price, and the gateway calls only targets that have one",
-        target.name()
+        target.name
     );
     let mut error = Error::new(Kind::ModelNotPriced, message);
     error.param = Some("model".to_owned());

@@ -30,11 +30,11 @@ pub struct Record<'a> {
     /// Who asks.
     pub key: Option<Arc<Key>>,
     /// For what, as the caller says it and as the configuration does.
-    pub model: Option<(String, Arc<Model>)>,
+    pub model: Option<(Arc<str>, Arc<Model>)>,
     /// What is asked.
     pub incoming: Option<Arc<Incoming>>,
     /// Who answers.
-    pub target: Option<String>,
+    pub target: Option<Arc<str>>,
     /// Calls upstream so far.
     pub attempts: u32,
     /// What the last of them used and cost.
@@ -90,7 +90,7 @@ impl<'a> Record<'a> {
     }
 
     /// A call is about to be made.
-    pub fn attempt(&mut self, target: String, bill: Bill) {
+    pub fn attempt(&mut self, target: Arc<str>, bill: Bill) {
         self.target = Some(target);
         self.attempts += 1;
         self.bill = Some(bill);
@@ -181,41 +181,45 @@ impl<'a> Record<'a> {
 
     /// Hands the attempt in: to the ledger and to the metrics of tokens and money.
     fn settle(&mut self, status: u16, series: Arc<Series>) {
-        let (Some(bill), Some(key), Some((asked, _)), Some(incoming)) =
-            (self.bill.take(), &self.key, &self.model, &self.incoming)
-        else {
+        let (Some(bill), Some(key), Some((asked, _)), Some(target), Some(incoming)) = (
+            self.bill.take(),
+            &self.key,
+            &self.model,
+            &self.target,
+            &self.incoming,
+        ) else {
             return;
         };
-        let keeps_rows = self.gateway.ledger.is_some();
-        let (user, metadata) = match keeps_rows {
-            true => incoming.tags(USER_MAX, METADATA_MAX),
-            false => Default::default(),
-        };
-        let latency = bill.began.elapsed().as_millis();
-        let row = Row {
-            id: new_row_id(bill.time.timestamp_millis()),
-            time_ms: bill.time.timestamp_millis(),
-            request_id: std::mem::take(&mut self.request_id),
-            attempt: self.attempts,
-            team: key.team.name.clone(),
-            key: key.name.clone(),
-            model: asked.as_str().into(),
-            target: self.target.as_deref().unwrap_or_default().into(),
-            usage: Usage::default(),
-            estimated: false,
-            cost: Some(Usd::ZERO),
-            price: None,
-            cache: CacheResult::Off,
-            savings: Usd::ZERO,
-            status,
-            latency_ms: u32::try_from(latency).unwrap_or(u32::MAX),
-            stream: self.stream,
-            user,
-            metadata,
-            reason: None,
-        };
+        let row = self.gateway.ledger.as_ref().map(|_| {
+            let (user, metadata) = incoming.tags(USER_MAX, METADATA_MAX);
+            let time_ms = bill.time.timestamp_millis();
+            let latency = bill.began.elapsed().as_millis();
+            Box::new(Row {
+                id: new_row_id(time_ms),
+                time_ms,
+                request_id: std::mem::take(&mut self.request_id),
+                attempt: self.attempts,
+                team: key.team.name.clone(),
+                key: key.name.clone(),
+                model: asked.clone(),
+                target: target.clone(),
+                usage: Usage::default(),
+                estimated: false,
+                cost: Some(Usd::ZERO),
+                price: None,
+                cache: CacheResult::Off,
+                savings: Usd::ZERO,
+                status,
+                latency_ms: u32::try_from(latency).unwrap_or(u32::MAX),
+                stream: self.stream,
+                user,
+                metadata,
+                reason: None,
+            })
+        });
         let attempted = Attempted {
             row,
+            target: target.clone(),
             bill,
             series,
             incoming: incoming.clone(),
@@ -252,7 +256,7 @@ impl Drop for Record<'_> {
             request_id: &self.request_id,
             team: self.key.as_ref().map(|key| &*key.team.name),
             key: self.key.as_ref().map(|key| &*key.name),
-            model: self.model.as_ref().map(|(asked, _)| asked.as_str()),
+            model: self.model.as_ref().map(|(asked, _)| &**asked),
             target: self.target.as_deref(),
             status,
             attempts: self.attempts,

@@ -40,8 +40,10 @@ pub struct Evidence {
 
 /// An attempt that is over.
 pub struct Attempted {
-    /// All that is known but what it used and cost.
-    pub row: Row,
+    /// All that is known but what it used and cost; None where no ledger keeps it.
+    pub row: Option<Box<Row>>,
+    /// Who was called.
+    pub target: Arc<str>,
     /// What it used, if anybody said, and the prices.
     pub bill: Bill,
     /// Where its numbers go.
@@ -191,12 +193,12 @@ impl Attempted {
     }
 
     fn upstream_model(&self) -> &str {
-        let target = &*self.row.target;
+        let target = &*self.target;
         target.split_once('/').map_or(target, |(_, model)| model)
     }
 
     /// Puts down what was used.
-    fn finish(mut self, usage: Usage, tier: Tier, is_estimated: bool, ledger: Option<&Ledger>) {
+    fn finish(self, usage: Usage, tier: Tier, is_estimated: bool, ledger: Option<&Ledger>) {
         let priced = self.bill.price(&usage, tier);
         let cost = priced.as_ref().map(|priced| priced.cost.usd());
         let tokens = [
@@ -214,23 +216,23 @@ impl Attempted {
         if is_news && !self.bill.is_own {
             log::warn!(
                 "the target `{}` has no price: its tokens are counted, its cost is not; `prices.overrides` may say one",
-                self.row.target
+                self.target
             );
         }
-        if let Some(ledger) = ledger {
-            self.row.usage = usage;
-            self.row.estimated = is_estimated;
-            self.row.cost = cost;
-            self.row.price = priced.map(|priced| priced.used);
-            ledger.push(self.row);
+        if let (Some(ledger), Some(mut row)) = (ledger, self.row) {
+            row.usage = usage;
+            row.estimated = is_estimated;
+            row.cost = cost;
+            row.price = priced.map(|priced| priced.used);
+            ledger.push(*row);
         }
     }
 
     /// Puts down an attempt that used nothing.
-    fn finish_free(mut self, ledger: Option<&Ledger>) {
-        if let Some(ledger) = ledger {
-            self.row.cost = Some(Usd::ZERO);
-            ledger.push(self.row);
+    fn finish_free(self, ledger: Option<&Ledger>) {
+        if let (Some(ledger), Some(mut row)) = (ledger, self.row) {
+            row.cost = Some(Usd::ZERO);
+            ledger.push(*row);
         }
     }
 }

@@ -26,11 +26,11 @@ pub struct Models {
 /// A name, or a pattern of names, and where it leads.
 pub struct Model {
     /// As it stands in the configuration: bounded, so it may be a metric's label.
-    pub name: String,
+    pub name: Arc<str>,
     /// Its place among the models.
     pub index: usize,
     /// The target as it stands in the configuration: bounded, too.
-    pub target: String,
+    pub target: Arc<str>,
     /// How long an answer may take.
     pub timeouts: Timeouts,
     /// Whether a field that the target cannot carry is an error.
@@ -44,17 +44,12 @@ pub struct Model {
 
 /// One model at one provider.
 pub struct Target {
+    /// `provider/model-name`
+    pub name: Arc<str>,
     /// The provider.
     pub provider: Arc<Provider>,
     /// The model's name there.
     pub model: String,
-}
-
-impl Target {
-    /// `provider/model-name`
-    pub fn name(&self) -> String {
-        [&self.provider.name, "/", &self.model].concat()
-    }
 }
 
 impl Models {
@@ -185,9 +180,9 @@ impl Model {
         };
         let sections = [&section.timeout, &provider.timeout, &defaults.timeout];
         Some(Self {
-            name: name.to_owned(),
+            name: name.into(),
             index,
-            target: target.to_owned(),
+            target: target.into(),
             timeouts: Timeouts::resolve(sections),
             strict: section.strict,
             limits,
@@ -197,9 +192,14 @@ impl Model {
     }
 
     fn target_for(&self, star: &str) -> Target {
+        let model = self.upstream_name.replacen('*', star, 1);
         Target {
+            name: match model == self.upstream_name {
+                true => self.target.clone(),
+                false => [&self.provider.name, "/", &model].concat().into(),
+            },
             provider: self.provider.clone(),
-            model: self.upstream_name.replacen('*', star, 1),
+            model,
         }
     }
 }

@@ -265,7 +265,7 @@ impl Snapshot {
         metrics: &Metrics,
     ) -> Arc<Series> {
         let places = &self.series[team.index][model.index];
-        if model.name != asked {
+        if *model.name != *asked {
             let matched = places.matched.read().get(asked).cloned();
             if let Some(series) = matched {
                 return series;

@@ -4,7 +4,7 @@ use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
 
 use super::LedgerError;
-use super::rollup::{Place, Rollup};
+use super::rollup::{Place, Sums};
 use super::row::Row;
 use super::schema::{self, Cell, SUMS};
 
@@ -51,7 +51,10 @@ impl<'r> Column<'r> {
 }
 
 /// Rows as the columns of `attempts`.
-pub(super) fn transposed<'r>(rows: &'r [Row], place: &str) -> Result<Vec<Column<'r>>, LedgerError> {
+pub(super) fn transposed<'r>(
+    rows: &[&'r Row],
+    place: &str,
+) -> Result<Vec<Column<'r>>, LedgerError> {
     let mut columns: Vec<Column<'r>> = Vec::new();
     for row in rows {
         let cells = schema::cells(row, place)?;
@@ -65,21 +68,21 @@ pub(super) fn transposed<'r>(rows: &'r [Row], place: &str) -> Result<Vec<Column<
     Ok(columns)
 }
 
-/// A batch's sums as the columns of `daily`, in the order of their keys.
-pub(super) fn columns_of_sums(rollup: &Rollup) -> Vec<Column<'_>> {
-    let label = |of: fn(&Place) -> &str| {
-        Column::Text(rollup.0.keys().map(|place| Some(of(place))).collect())
+/// A batch's sums as the columns of `daily`.
+pub(super) fn columns_of_sums<'r>(places: &[(Place<'r>, Sums)]) -> Vec<Column<'r>> {
+    let label = |of: fn(&Place<'r>) -> &'r str| {
+        Column::Text(places.iter().map(|(place, _)| Some(of(place))).collect())
     };
-    let days = rollup.0.keys().map(|place| Some(place.day)).collect();
+    let days = places.iter().map(|(place, _)| Some(place.day)).collect();
     let mut columns = vec![
         Column::Int(days),
-        label(|place| &place.team),
-        label(|place| &place.key),
-        label(|place| &place.model),
-        label(|place| &place.target),
+        label(|place| place.team),
+        label(|place| place.key),
+        label(|place| place.model),
+        label(|place| place.target),
     ];
     let sum = |index: usize| {
-        let sums = rollup.0.values().map(|sums| Some(sums[index]));
+        let sums = places.iter().map(|(_, sums)| Some(sums[index]));
         Column::Int(sums.collect())
     };
     columns.extend((0..SUMS).map(sum));

@@ -11,6 +11,7 @@
 mod arrays;
 mod error;
 mod handle;
+mod insert;
 mod postgres;
 mod query;
 mod rollup;

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::LedgerError;
 use super::arrays::{Column, columns_of_sums, transposed};
 use super::error::ErrorKind;
-use super::rollup::Rollup;
+use super::rollup::rollup;
 use super::row::Row;
 use super::schema::{self, SUMS};
 use super::server::ServerUrl;
@@ -124,7 +124,7 @@ impl Statements {
         let numbers = |count: usize| schema::list((1..=count).map(|number| format!("${number}")));
         Self {
             insert: format!(
-                "INSERT INTO attempts ({}) SELECT * FROM unnest({}) ON CONFLICT (id) DO NOTHING RETURNING id",
+                "INSERT INTO attempts ({}) SELECT * FROM unnest({}) ON CONFLICT (time_ms, id) DO NOTHING RETURNING time_ms, id",
                 schema::list(schema::column_names()),
                 numbers(schema::COLUMNS)
             ),
@@ -205,24 +205,23 @@ async fn commit(
     rows: &[Row],
     place: &str,
 ) -> Result<usize, Trouble> {
-    insert_prices(client, rows).await?;
-    let columns = transposed(rows, place)?;
+    let rows = schema::in_order(rows);
+    insert_prices(client, &rows).await?;
+    let columns = transposed(&rows, place)?;
     let parameters: Vec<_> = columns.iter().map(Column::parameter).collect();
     let inserted = client
         .query_typed(&statements.insert, &parameters)
         .await?
         .iter()
-        .map(|row| row.try_get(0))
-        .collect::<Result<HashSet<Uuid>, _>>()?;
+        .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
+        .collect::<Result<HashSet<(i64, Uuid)>, tokio_postgres::Error>>()?;
     let new = inserted.len();
     let mut uncounted = inserted;
-    let mut rollup = Rollup::default();
-    // An id that stands twice in a batch was inserted once: with its first row.
-    for row in rows.iter().filter(|row| uncounted.remove(&row.id)) {
-        rollup.add(row);
-    }
-    if !rollup.0.is_empty() {
-        let columns = columns_of_sums(&rollup);
+    // A row that stands twice in a batch was inserted once.
+    let is_new = |row: &&Row| uncounted.remove(&row.identity());
+    let places = rollup(rows.iter().copied().filter(is_new));
+    if !places.is_empty() {
+        let columns = columns_of_sums(&places);
         let parameters: Vec<_> = columns.iter().map(Column::parameter).collect();
         client.query_typed(&statements.add, &parameters).await?;
     }
@@ -230,7 +229,7 @@ async fn commit(
 }
 
 /// Prices are immutable: whoever used one first has written what it was.
-async fn insert_prices(client: &Client, rows: &[Row]) -> Result<(), Trouble> {
+async fn insert_prices(client: &Client, rows: &[&Row]) -> Result<(), Trouble> {
     let prices = schema::prices(rows);
     if prices.is_empty() {
         return Ok(());
@@ -268,7 +267,7 @@ async fn prune(client: &Client, before_ms: i64, rows_max: usize) -> Result<usize
     // Replicas delete beside each other, each its own rows.
     let deleted = client
         .query_typed(
-            "DELETE FROM attempts WHERE id IN (SELECT id FROM attempts WHERE time_ms < $1
+            "DELETE FROM attempts WHERE (time_ms, id) IN (SELECT time_ms, id FROM attempts WHERE time_ms < $1
              ORDER BY time_ms LIMIT $2 FOR UPDATE SKIP LOCKED) RETURNING 1",
             &[(&before_ms, Type::INT8), (&limit, Type::INT8)],
         )
@@ -353,7 +352,9 @@ fn in_postgres(migration: &str) -> String {
         ("{text}", "TEXT".to_owned()),
         ("{uuid}", "UUID".to_owned()),
         ("{bool}", "BOOLEAN".to_owned()),
+        ("{false}", "FALSE".to_owned()),
         ("{tail}", String::new()),
+        ("{rows_tail}", String::new()),
         ("{date}", "DATE '1970-01-01' + day::integer".to_owned()),
         ("{time}", "to_timestamp(time_ms / 1000.0)".to_owned()),
         ("{usd cost}", usd("cost")),

@@ -1,7 +1,6 @@
 //! What a batch adds to the days' sums, gathered in memory before the store hears of it.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::HashMap;
 
 use super::row::{CacheResult, Row};
 use super::schema::{COUNTS, DAY_MS, SUMS};
@@ -9,38 +8,51 @@ use crate::dialect::Usage;
 use crate::spend::Usd;
 
 /// Whose sums, and of which day: the key of `daily`.
-///
-/// Ordered, so that every writer goes through the rows of `daily` in one order and none waits for one that waits for it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Place<'r> {
     /// Days since 1970-01-01, in UTC.
     pub day: i64,
-    pub team: Arc<str>,
-    pub key: Arc<str>,
-    pub model: Arc<str>,
-    pub target: Arc<str>,
+    pub team: &'r str,
+    pub key: &'r str,
+    pub model: &'r str,
+    pub target: &'r str,
 }
 
 /// Sums in the order of [`super::schema::sum_names`].
 pub(super) type Sums = [i64; SUMS];
 
-/// The sums of a batch.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Rollup(pub BTreeMap<Place, Sums>);
-
-impl Rollup {
-    /// Adds a row that was really inserted. Within a batch nothing overflows: its rows are too few and too small.
-    pub fn add(&mut self, row: &Row) {
-        let place = Place {
-            day: row.time_ms.div_euclid(DAY_MS),
-            team: row.team.clone(),
-            key: row.key.clone(),
-            model: row.model.clone(),
-            target: row.target.clone(),
-        };
-        let sums = self.0.entry(place).or_insert([0; SUMS]);
+/// The sums of rows, each place once, in the order of the places: so every writer goes through the rows of `daily` in one
+/// order, and none waits for one that waits for it. Within a batch nothing overflows: its rows are too few and too small.
+pub(super) fn rollup<'r>(rows: impl Iterator<Item = &'r Row>) -> Vec<(Place<'r>, Sums)> {
+    let mut places: Vec<(Place<'r>, Sums)> = Vec::new();
+    let mut found: HashMap<Place<'r>, usize> = HashMap::new();
+    let mut at = 0;
+    for row in rows {
+        let place = Place::of(row);
+        // Most rows belong where the one before them did.
+        if places.get(at).is_none_or(|(last, _)| *last != place) {
+            at = *found.entry(place).or_insert(places.len());
+            if at == places.len() {
+                places.push((place, [0; SUMS]));
+            }
+        }
+        let (_, sums) = &mut places[at];
         for (sum, more) in sums.iter_mut().zip(sums_of(row)) {
             *sum = sum.saturating_add(more);
+        }
+    }
+    places.sort_unstable_by_key(|(place, _)| *place);
+    places
+}
+
+impl<'r> Place<'r> {
+    fn of(row: &'r Row) -> Self {
+        Self {
+            day: row.time_ms.div_euclid(DAY_MS),
+            team: &row.team,
+            key: &row.key,
+            model: &row.model,
+            target: &row.target,
         }
     }
 }

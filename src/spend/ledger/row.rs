@@ -8,7 +8,7 @@ use crate::spend::Usd;
 /// What one attempt used and cost, or a correction of that. Rows are only ever added.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
-    /// Its own: a row that is handed in twice is kept once. Ids made later sort behind.
+    /// Its own: a row that is handed in twice, with the same time, is kept once. Ids made later sort behind.
     pub id: uuid::Uuid,
     /// When the attempt began, in milliseconds of Unix time.
     pub time_ms: i64,
@@ -48,6 +48,13 @@ pub struct Row {
     pub metadata: String,
     /// Why a correction was made; None in rows of attempts.
     pub reason: Option<String>,
+}
+
+impl Row {
+    /// What tells it from every other row.
+    pub(super) fn identity(&self) -> (i64, uuid::Uuid) {
+        (self.time_ms, self.id)
+    }
 }
 
 /// The largest `user` that is kept, in bytes.

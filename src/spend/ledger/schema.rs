@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::LedgerError;
 use super::error::ErrorKind;
-use super::row::{PriceUsed, Row};
+use super::row::{CacheResult, PriceUsed, Row};
 use crate::dialect::Usage;
 use crate::spend::Usd;
 
@@ -17,6 +17,9 @@ pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
 /// What brings the tables from each version to the next. What has been released is never changed, only added to.
 ///
 /// `{int}`, `{text}`, `{uuid}`, `{bool}`, `{tail}`, `{date …}` and so on stand for what the stores call differently.
+///
+/// A row of `attempts` is told from others by its time and its id: so one index serves to know a row that was handed in
+/// before, to find a time, and to delete what is old.
 pub(super) const MIGRATIONS: [fn() -> String; 1] = [first];
 
 /// The largest part of a usage that is counted. A provider that reports more for one attempt is not to be believed, and
@@ -69,10 +72,9 @@ pub(super) fn sums_of_attempts() -> impl Iterator<Item = String> {
 }
 
 fn first() -> String {
-    let parts = |default: &str| -> String {
-        let column = |name: &&str| format!("  {name} {{int}} NOT NULL{default},\n");
-        Usage::NAMES.iter().map(column).collect()
-    };
+    let parts: String = (Usage::NAMES.iter())
+        .map(|name| format!("  {name} {{int}} NOT NULL DEFAULT 0,\n"))
+        .collect();
     let sums: String = sum_names()
         .map(|name| format!("  {name} {{int}} NOT NULL,\n"))
         .collect();
@@ -80,30 +82,30 @@ fn first() -> String {
         "CREATE TABLE meta (name {{text}} NOT NULL PRIMARY KEY, value {{int}} NOT NULL) {{tail}};
 CREATE TABLE prices (id {{text}} NOT NULL PRIMARY KEY, json {{text}} NOT NULL) {{tail}};
 CREATE TABLE attempts (
-  id {{uuid}} NOT NULL PRIMARY KEY,
   time_ms {{int}} NOT NULL,
+  id {{uuid}} NOT NULL,
   request_id {{text}} NOT NULL,
-  attempt {{int}} NOT NULL,
   team {{text}} NOT NULL,
   key {{text}} NOT NULL,
   model {{text}} NOT NULL,
   target {{text}} NOT NULL,
-{parts}  estimated {{bool}} NOT NULL,
   cost_micro {{int}},
   cost_pico {{int}},
   price_id {{text}} REFERENCES prices (id),
-  cache {{text}} NOT NULL,
-  savings_micro {{int}} NOT NULL,
-  savings_pico {{int}} NOT NULL,
   status {{int}} NOT NULL,
   latency_ms {{int}} NOT NULL,
   stream {{bool}} NOT NULL,
   end_user {{text}} NOT NULL,
   metadata {{text}} NOT NULL,
+{parts}  attempt {{int}} NOT NULL DEFAULT 1,
+  estimated {{bool}} NOT NULL DEFAULT {{false}},
+  cache {{text}} NOT NULL DEFAULT 'off',
+  savings_micro {{int}} NOT NULL DEFAULT 0,
+  savings_pico {{int}} NOT NULL DEFAULT 0,
   reason {{text}},
+  PRIMARY KEY (time_ms, id),
   CHECK ((cost_micro IS NULL) = (cost_pico IS NULL))
-) {{tail}};
-CREATE INDEX attempts_time ON attempts (time_ms);
+) {{rows_tail}};
 CREATE TABLE daily (
   day {{int}} NOT NULL,
   team {{text}} NOT NULL,
@@ -122,17 +124,20 @@ CREATE TABLE refused (
 CREATE VIEW attempts_usd AS SELECT {{time}} AS time, {{usd cost}} AS cost_usd, {{usd savings}} AS savings_usd, attempts.*
   FROM attempts;
 CREATE VIEW daily_usd AS SELECT {{date}} AS date, {{usd cost}} AS cost_usd, {{usd savings}} AS savings_usd, daily.* FROM daily;
-",
-        parts = parts(" DEFAULT 0")
+"
     )
 }
 
-/// The columns that hardly any row fills: parts of a usage behind the first few. They are 0 where nothing is inserted.
-pub(super) const RARE: std::ops::Range<usize> =
-    COLUMNS_BEFORE.len() + 5..COLUMNS_BEFORE.len() + Usage::PARTS;
+/// Rows in the order that all writers share, so that none waits for one that waits for it, and in which an index grows at
+/// its end. References, because rows are large.
+pub(super) fn in_order(rows: &[Row]) -> Vec<&Row> {
+    let mut ordered: Vec<_> = rows.iter().collect();
+    ordered.sort_unstable_by_key(|row| row.identity());
+    ordered
+}
 
 /// The prices that rows were computed with: their ids, in an order that all writers share, and their figures.
-pub(super) fn prices(rows: &[Row]) -> BTreeMap<&str, &str> {
+pub(super) fn prices<'r>(rows: &[&'r Row]) -> BTreeMap<&'r str, &'r str> {
     let mut prices = BTreeMap::new();
     let mut last: Option<&Arc<PriceUsed>> = None;
     for price in rows.iter().filter_map(|row| row.price.as_ref()) {
@@ -157,32 +162,49 @@ pub(super) enum Cell<'r> {
 /// How many columns `attempts` has.
 pub(super) const COLUMNS: usize = COLUMNS_BEFORE.len() + Usage::PARTS + COLUMNS_BEHIND.len();
 
-const COLUMNS_BEFORE: [&str; 8] = [
-    "id",
+const COLUMNS_BEFORE: [&str; 15] = [
     "time_ms",
+    "id",
     "request_id",
-    "attempt",
     "team",
     "key",
     "model",
     "target",
-];
-
-const COLUMNS_BEHIND: [&str; 13] = [
-    "estimated",
     "cost_micro",
     "cost_pico",
     "price_id",
-    "cache",
-    "savings_micro",
-    "savings_pico",
     "status",
     "latency_ms",
     "stream",
     "end_user",
     "metadata",
+];
+
+const COLUMNS_BEHIND: [&str; 6] = [
+    "attempt",
+    "estimated",
+    "cache",
+    "savings_micro",
+    "savings_pico",
     "reason",
 ];
+
+/// How many parts of a usage are told for most attempts.
+const USUAL_PARTS: usize = 5;
+
+/// How many of the columns a row needs that [`is_usual`]: the first ones.
+pub(super) const USUAL_COLUMNS: usize = COLUMNS_BEFORE.len() + USUAL_PARTS;
+
+/// Whether a row has in all other columns what they hold by themselves where nothing is put in.
+pub(super) fn is_usual(row: &Row) -> bool {
+    let rare_parts = &row.usage.parts()[USUAL_PARTS..];
+    row.attempt == 1
+        && !row.estimated
+        && row.cache == CacheResult::Off
+        && row.savings == Usd::ZERO
+        && row.reason.is_none()
+        && rare_parts.iter().all(|part| *part == 0)
+}
 
 /// The columns of `attempts`, in the order of [`cells`].
 pub(super) fn column_names() -> impl Iterator<Item = &'static str> {
@@ -203,28 +225,28 @@ pub(super) fn cells<'r>(row: &'r Row, place: &str) -> Result<[Cell<'r>; COLUMNS]
     let cost = row.cost.map(Usd::split);
     let (savings_micro, savings_pico) = row.savings.split();
     let before = [
-        Cell::Id(row.id),
         int(row.time_ms),
+        Cell::Id(row.id),
         text(&row.request_id),
-        int(row.attempt.into()),
         text(&row.team),
         text(&row.key),
         text(&row.model),
         text(&row.target),
-    ];
-    let behind = [
-        Cell::Bool(row.estimated),
         Cell::Int(cost.map(|(micro, _)| micro)),
         Cell::Int(cost.map(|(_, pico)| pico)),
         Cell::Text(row.price.as_ref().map(|price| price.id.as_str())),
-        text(row.cache.name()),
-        int(savings_micro),
-        int(savings_pico),
         int(row.status.into()),
         int(row.latency_ms.into()),
         Cell::Bool(row.stream),
         text(&row.user),
         text(&row.metadata),
+    ];
+    let behind = [
+        int(row.attempt.into()),
+        Cell::Bool(row.estimated),
+        text(row.cache.name()),
+        int(savings_micro),
+        int(savings_pico),
         Cell::Text(row.reason.as_deref()),
     ];
     let parts = row.usage.parts();
@@ -284,15 +306,18 @@ pub(super) fn json(row: &Row) -> serde_json::Value {
 
 /// Replaces NUL characters, which a caller may send and Postgres has no place for.
 pub(super) fn without_nul(row: &mut Row) {
+    let has_nul = |text: &str| memchr::memchr(0, text.as_bytes()).is_some();
     let replaced = |text: &str| text.replace('\0', "\u{fffd}");
-    let mut texts = vec![&mut row.request_id, &mut row.user, &mut row.metadata];
-    texts.extend(&mut row.reason);
-    for text in texts.into_iter().filter(|text| text.contains('\0')) {
-        *text = replaced(text);
+    let texts = [&mut row.request_id, &mut row.user, &mut row.metadata];
+    for text in texts.into_iter().chain(&mut row.reason) {
+        if has_nul(text) {
+            *text = replaced(text);
+        }
     }
-    let labels = [&mut row.team, &mut row.key, &mut row.model, &mut row.target];
-    for label in labels.into_iter().filter(|label| label.contains('\0')) {
-        *label = replaced(label).into();
+    for label in [&mut row.team, &mut row.key, &mut row.model, &mut row.target] {
+        if has_nul(label) {
+            *label = replaced(label).into();
+        }
     }
 }
 

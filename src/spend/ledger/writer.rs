@@ -118,8 +118,6 @@ impl Writer {
 
     /// Stores what is in hand, batch by batch, until all is stored or a commit fails.
     fn store_taken(&mut self) {
-        // In one order for all writers, and near each other in the file.
-        self.taken.sort_unstable_by_key(|row| row.id);
         let mut rows = std::mem::take(&mut self.taken);
         let mut stored = 0;
         for batch in rows.chunks(BATCH_MAX) {

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use super::row::{CacheResult, PriceUsed, Row};
 use super::section::{Location, Settings};
 use super::store::Store;
-use super::{By, Query, Reader, Totals};
+use super::{By, Query, Reader, Totals, schema};
 use crate::dialect::Usage;
 use crate::spend::Usd;
 
@@ -86,7 +86,7 @@ impl Rows {
             CacheResult::Semantic,
             CacheResult::Miss,
         ];
-        Row {
+        let row = Row {
             id: uuid::Uuid::now_v7(),
             time_ms: START_MS + self.number(self.days as u64 * 86_400_000) as i64,
             request_id: format!("request-{}", self.number(1 << 40)),
@@ -107,12 +107,40 @@ impl Rows {
             user: "someone".to_owned(),
             metadata: "{\"a\": \"b\"}".to_owned(),
             reason: is_correction.then(|| "a credit note".to_owned()),
+        };
+        // As in life, most say nothing that most others do not say.
+        match is_correction || self.number(4) == 0 {
+            true => row,
+            false => usual(row),
         }
     }
 
     fn take(&mut self, count: usize) -> Vec<Row> {
         (0..count).map(|_| self.row()).collect()
     }
+}
+
+/// A row like it that [`schema::is_usual`].
+fn usual(row: Row) -> Row {
+    let usage = row.usage;
+    let usual = Row {
+        attempt: 1,
+        usage: Usage {
+            input_tokens: usage.input_tokens,
+            output_tokens: usage.output_tokens,
+            reasoning_tokens: usage.reasoning_tokens,
+            cache_read_tokens: usage.cache_read_tokens,
+            cache_write_tokens: usage.cache_write_tokens,
+            ..Usage::default()
+        },
+        estimated: false,
+        cache: CacheResult::Off,
+        savings: Usd::ZERO,
+        reason: None,
+        ..row
+    };
+    assert!(schema::is_usual(&usual));
+    usual
 }
 
 /// What rows come to, computed without the ledger.
@@ -151,6 +179,10 @@ fn full_row() -> Row {
     }
     Row {
         usage: Usage::from_parts(parts),
+        attempt: 2,
+        estimated: true,
+        cache: CacheResult::Semantic,
+        savings: Usd::from_pico(5_000_007),
         cost: Some(Usd::from_pico(-12_345_678_901_234_567)),
         user: "naïve \"user\" \u{1f980}".to_owned(),
         reason: Some("why".to_owned()),

@@ -39,22 +39,10 @@ fn every_field_comes_back() {
     let row = full_row();
     let mut store = SqliteStore::open(&path).unwrap();
     store.commit(std::slice::from_ref(&row)).unwrap();
-    let names = schema::list(schema::column_names());
+    assert_cells(&path, std::slice::from_ref(&row));
     let connection = Connection::open(&path).unwrap();
-    let sql = format!("SELECT {names} FROM attempts");
     connection
-        .query_row(&sql, [], |stored| {
-            for (index, cell) in schema::cells(&row, "").unwrap().iter().enumerate() {
-                use schema::Cell;
-                match cell {
-                    Cell::Id(id) => assert_eq!(stored.get::<_, Vec<u8>>(index)?, id.as_bytes()),
-                    Cell::Int(int) => assert_eq!(stored.get::<_, Option<i64>>(index)?, *int),
-                    Cell::Text(text) => {
-                        assert_eq!(stored.get::<_, Option<String>>(index)?.as_deref(), *text);
-                    }
-                    Cell::Bool(bool) => assert_eq!(stored.get::<_, bool>(index)?, *bool),
-                }
-            }
+        .query_row("SELECT * FROM attempts", [], |stored| {
             // And that the cells are the row's, by name.
             assert_eq!(stored.get::<_, String>("end_user")?, row.user);
             assert_eq!(stored.get::<_, i64>("cost_micro")?, -12_345_678_902);
@@ -82,6 +70,47 @@ fn every_field_comes_back() {
         .unwrap();
     assert_eq!(date, "2026-01-01");
     assert!((usd + 12_345.678_901_234).abs() < 1e-6);
+}
+
+/// The cells in the file are those of the rows.
+fn assert_cells(path: &Path, rows: &[Row]) {
+    let names = schema::list(schema::column_names());
+    let connection = Connection::open(path).unwrap();
+    let sql = format!("SELECT {names} FROM attempts WHERE id = ?1");
+    for row in rows {
+        let compare = |stored: &rusqlite::Row<'_>| {
+            for (index, cell) in schema::cells(row, "").unwrap().iter().enumerate() {
+                use schema::Cell;
+                match cell {
+                    Cell::Id(id) => assert_eq!(stored.get::<_, Vec<u8>>(index)?, id.as_bytes()),
+                    Cell::Int(int) => assert_eq!(stored.get::<_, Option<i64>>(index)?, *int),
+                    Cell::Text(text) => {
+                        assert_eq!(stored.get::<_, Option<String>>(index)?.as_deref(), *text);
+                    }
+                    Cell::Bool(bool) => assert_eq!(stored.get::<_, bool>(index)?, *bool),
+                }
+            }
+            Ok(())
+        };
+        connection
+            .query_row(&sql, [row.id.as_bytes()], compare)
+            .unwrap();
+    }
+}
+
+#[test]
+fn rows_that_go_in_together_come_back_each_as_it_was() {
+    let (_folder, path, location) = place();
+    let mut store = SqliteStore::open(&path).unwrap();
+    let rows = Rows::new(13, 2).take(200);
+    assert!(rows.iter().filter(|row| schema::is_usual(row)).count() > 100);
+    // Some of them are there already.
+    let some: Vec<_> = rows.iter().step_by(7).cloned().collect();
+    assert_eq!(store.commit(&some), Ok(some.len()));
+    assert_eq!(store.commit(&rows), Ok(rows.len() - some.len()));
+    assert_cells(&path, &rows);
+    assert_eq!(everything(&location), totals(&rows));
+    assert_consistent(&location);
 }
 
 proptest! {
@@ -255,7 +284,7 @@ fn a_full_disk_keeps_rows_back_until_there_is_room() {
     let (_folder, path, location) = place();
     let mut store = SqliteStore::open(&path).unwrap();
     let rows = Rows::new(8, 2).take(3000);
-    store.limit_pages(40);
+    store.limit_pages(20);
     let error = store.commit(&rows).unwrap_err();
     assert_eq!(error.kind, ErrorKind::Full, "{error}");
     assert_eq!(everything(&location), Totals::default());
