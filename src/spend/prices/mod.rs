@@ -9,9 +9,10 @@ mod tariff;
 
 pub use catalogue::{BUILT_IN, Catalogue, Form, Reporting, Seller};
 pub use decimal::Decimal;
-pub use rates::{Atto, Cost, Rates};
+pub(super) use matching::Match;
+pub use rates::{Atto, Cost, Highest, Rates};
 pub use section::{OverrideSection, PricesSection, Unknown};
-pub use tariff::{Priced, Tariff};
+pub use tariff::{Priced, Tariff, Unpriced};
 
 use std::collections::HashMap;
 use std::path::PathBuf;
