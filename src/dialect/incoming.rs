@@ -361,7 +361,9 @@ mod tests {
     }
 
     fn sent(body: &'static str, model: &str) -> String {
-        let pieces = read(body).unwrap().body_for(model, true, Patches::default());
+        let pieces = read(body)
+            .unwrap()
+            .body_for(model, true, Patches::default());
         String::from_utf8(pieces.concat()).unwrap()
     }
 
@@ -483,7 +485,10 @@ mod tests {
     fn a_mark_is_set_where_there_is_none() {
         let request = read_as(Dialect::Anthropic, r#"{"model":"m","messages":[]}"#);
         assert_eq!(
-            request.body_with_mark("n", Patches::default()).unwrap().concat(),
+            request
+                .body_with_mark("n", Patches::default())
+                .unwrap()
+                .concat(),
             br#"{"model":"n","messages":[],"cache_control":{"type":"ephemeral"}}"#
         );
         let marked = r#"{"model":"m","messages":[],"cache_control":null}"#;
@@ -501,7 +506,9 @@ mod tests {
         );
         assert_eq!(request.previous.as_deref(), Some("resp_1"));
         assert_eq!(
-            request.body_going_on("gpt", "resp_2", Patches::default()).concat(),
+            request
+                .body_going_on("gpt", "resp_2", Patches::default())
+                .concat(),
             br#"{"model":"gpt","previous_response_id":"resp_2"}"#
         );
     }
@@ -516,6 +523,9 @@ mod tests {
         let operation = Operation::Generate(Dialect::Gemini);
         let request = Incoming::read(operation, body.clone(), path).unwrap();
         assert!(request.stream);
-        assert_eq!(request.body_for("other", true, Patches::default()).concat(), body);
+        assert_eq!(
+            request.body_for("other", true, Patches::default()).concat(),
+            body
+        );
     }
 }

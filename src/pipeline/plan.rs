@@ -130,7 +130,10 @@ impl Plan {
             return Ok(None);
         }
         let (body, back) = match dialect == caller && !count::is_nested(incoming.body()) {
-            true => (incoming.body_for(&target.model, false, Patches::default()), Back::AsIs),
+            true => (
+                incoming.body_for(&target.model, false, Patches::default()),
+                Back::AsIs,
+            ),
             false => {
                 let request = count::read_request(caller, incoming.body(), &incoming.model)?;
                 let fitted = ToolNames::fit(&request, dialect);
@@ -157,7 +160,11 @@ impl Plan {
             return Err(unserved(incoming));
         };
         let (body, back, dropped) = match dialect == incoming.operation.dialect() {
-            true => (incoming.body_for(&target.model, false, Patches::default()), Back::AsIs, None),
+            true => (
+                incoming.body_for(&target.model, false, Patches::default()),
+                Back::AsIs,
+                None,
+            ),
             false => {
                 let embedding = Embedding::of(incoming, dialect, &outgoing(target))?;
                 let dropped = told(&embedding.dropped, model)?;

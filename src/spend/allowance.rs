@@ -65,7 +65,11 @@ pub(super) fn image_tokens(model: &str, family: Family, is_small: bool) -> u64 {
         // 10,000 patches that count up to 2.46 times.
         Family::OpenAi => 24_600,
         // Scaled down to 1,568 patches of 28 by 28 pixels; from Claude 4.7 on to 4,784.
-        Family::Anthropic if is(&["claude-3", "-4-0", "-4-1", "-4-5", "-4-6", "-4.1", "-4.5", "-4.6", "-4-20", "4@"]) => {
+        Family::Anthropic
+            if is(&[
+                "claude-3", "-4-0", "-4-1", "-4-5", "-4-6", "-4.1", "-4.5", "-4.6", "-4-20", "4@",
+            ]) =>
+        {
             1_600
         }
         Family::Anthropic => 5_000,

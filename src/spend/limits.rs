@@ -82,7 +82,11 @@ mod tests {
             ("claude-3-5-haiku-latest", 8_192, 200_000),
             ("claude-3.7-sonnet", 128_000, 200_000),
             ("claude-opus-4-20250514", 32_000, 200_000),
-            ("us.anthropic.claude-opus-4-1-20250805-v1:0", 32_000, 200_000),
+            (
+                "us.anthropic.claude-opus-4-1-20250805-v1:0",
+                32_000,
+                200_000,
+            ),
             ("claude-opus-4-5", 64_000, 200_000),
             ("claude-opus-4-8", 128_000, 1_000_000),
             (

@@ -16,21 +16,45 @@ fn explore() {
     let prices = Prices::default();
     let time = "2026-08-01T12:00:00Z".parse().unwrap();
     for (line, one) in recorded::all().iter().enumerate() {
-        let Some((incoming, usage, model)) = exchange(one) else { continue };
+        let Some((incoming, usage, model)) = exchange(one) else {
+            continue;
+        };
         let demand = incoming.demand();
-        let place = Place { provider: &one.provider, address: "", house: None, is_own: false, model: &model };
+        let place = Place {
+            provider: &one.provider,
+            address: "",
+            house: None,
+            is_own: false,
+            model: &model,
+        };
         let excess = usage.input_tokens as i64 - demand.text_tokens as i64;
         let tariff = prices.of(&place);
-        let worst = tariff.as_ref().map(|tariff| Worst::of(&demand, &model, tariff, time, output_bound(&model), &[]));
-        let cost = tariff.and_then(|t| t.price(&usage, Tier::Standard, time)).map(|p| p.cost.usd());
-        println!("ROW {line} {:?} {} {model} in={} text={} excess={excess} tools={}+{} img={} out={} max={:?} cost={cost:?} worst={:?}",
-            Family::of(&model), one.provider, usage.input_tokens, demand.text_tokens, demand.tools, demand.known_tools, demand.images,
-            usage.output_tokens, demand.output_max, worst.map(|w| w.map(|w| (w.input_max(), w.output_max(), w.usd()))));
+        let worst = tariff
+            .as_ref()
+            .map(|tariff| Worst::of(&demand, &model, tariff, time, output_bound(&model), &[]));
+        let cost = tariff
+            .and_then(|t| t.price(&usage, Tier::Standard, time))
+            .map(|p| p.cost.usd());
+        println!(
+            "ROW {line} {:?} {} {model} in={} text={} excess={excess} tools={}+{} img={} out={} max={:?} cost={cost:?} worst={:?}",
+            Family::of(&model),
+            one.provider,
+            usage.input_tokens,
+            demand.text_tokens,
+            demand.tools,
+            demand.known_tools,
+            demand.images,
+            usage.output_tokens,
+            demand.output_max,
+            worst.map(|w| w.map(|w| (w.input_max(), w.output_max(), w.usd())))
+        );
     }
 }
 
 fn exchange(one: &Recorded) -> Option<(Incoming, Usage, String)> {
-    if one.status != 200 { return None; }
+    if one.status != 200 {
+        return None;
+    }
     let path = one.endpoint.as_str();
     let ends = |names: &[&str]| names.iter().any(|name| path.ends_with(name));
     let dialect = match () {
@@ -43,13 +67,28 @@ fn exchange(one: &Recorded) -> Option<(Incoming, Usage, String)> {
         () => return None,
     };
     let usage = usage(one, dialect)?;
-    let model = one.request["model"].as_str().map_or_else(|| {
-        let at = one.path.find("/models/").map(|at| at + 8).or_else(|| one.path.find("/model/").map(|at| at + 7)).unwrap_or(0);
-        let rest = &one.path[at..];
-        let end = rest.find(":generate").or_else(|| rest.find(":stream")).or_else(|| rest.find("/converse")).unwrap_or(rest.len());
-        rest[..end].replace("%3A", ":")
-    }, str::to_owned);
-    let facts = PathFacts { model: Some(model.clone()), stream: Some(one.stream) };
+    let model = one.request["model"].as_str().map_or_else(
+        || {
+            let at = one
+                .path
+                .find("/models/")
+                .map(|at| at + 8)
+                .or_else(|| one.path.find("/model/").map(|at| at + 7))
+                .unwrap_or(0);
+            let rest = &one.path[at..];
+            let end = rest
+                .find(":generate")
+                .or_else(|| rest.find(":stream"))
+                .or_else(|| rest.find("/converse"))
+                .unwrap_or(rest.len());
+            rest[..end].replace("%3A", ":")
+        },
+        str::to_owned,
+    );
+    let facts = PathFacts {
+        model: Some(model.clone()),
+        stream: Some(one.stream),
+    };
     let body = Bytes::from(one.request.to_string());
     let incoming = Incoming::read(Operation::Generate(dialect), body, facts).ok()?;
     Some((incoming, usage, model))

@@ -258,7 +258,11 @@ impl Input {
         let all = [
             demand.text_tokens,
             // An embedding has nothing around it but a mark at each end.
-            if demand.choices > 0 { allowance.request } else { 0 },
+            if demand.choices > 0 {
+                allowance.request
+            } else {
+                0
+            },
             if tools > 0 { allowance.tools } else { 0 },
             demand.tools.saturating_mul(allowance.tool),
             demand.known_tools.saturating_mul(allowance.known_tool),

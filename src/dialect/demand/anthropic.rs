@@ -41,7 +41,8 @@ pub fn read<'a>(demand: &mut Demand, body: impl Iterator<Item = (Cow<'a, str>, &
 
 /// Edits that clear something use less; a summary is an answer of its own.
 fn context_management(demand: &mut Demand, raw: &[u8]) {
-    let clears = |edit: &[u8]| said(only(edit, &["type"]).unwrap_or_default()).starts_with("clear_");
+    let clears =
+        |edit: &[u8]| said(only(edit, &["type"]).unwrap_or_default()).starts_with("clear_");
     let is_known = members(raw).all(|(name, edits)| name == "edits" && elements(edits).all(clears));
     if !is_known {
         demand.no_bound("context_management", Paid::Output);

@@ -6,14 +6,13 @@ use super::{BUDGET_MIN, Demand, Paid, is_nothing, thinking_budget};
 use crate::dialect::scan::{elements, members, only, said};
 
 /// Names under which a model's own fields limit its answer beside `inferenceConfig`.
-const LIMITS: [&str; 7] = [
+const LIMITS: [&str; 6] = [
     "max_tokens",
     "maxTokens",
     "max_new_tokens",
     "max_gen_len",
     "max_completion_tokens",
     "maxTokenCount",
-    "inferenceConfig",
 ];
 
 pub fn read<'a>(demand: &mut Demand, body: impl Iterator<Item = (Cow<'a, str>, &'a [u8])>) {
@@ -106,17 +105,24 @@ fn additional(demand: &mut Demand, raw: &[u8]) {
             "tools" | "mcp_servers" | "container" => demand.no_bound(path(), Paid::Tools),
             "context_management" => demand.no_bound(path(), Paid::Output),
             "speed" | "inference_geo" | "service_tier"
-                if !matches!(&*said(raw), "standard" | "global" | "auto" | "standard_only") =>
+                if !matches!(
+                    &*said(raw),
+                    "standard" | "global" | "auto" | "standard_only"
+                ) =>
             {
                 demand.no_bound(path(), Paid::Tier);
             }
-            "thinking" | "reasoning_config"
-                if thinking_budget(raw).is_some() =>
-            {
+            "thinking" | "reasoning_config" if thinking_budget(raw).is_some() => {
                 demand.output_min = BUDGET_MIN + 1;
             }
-            name if LIMITS.contains(&name) => demand.no_bound(path(), Paid::Output),
-            _ => {}
+            name => {
+                // Nova has them in an object of its own.
+                let nested = members(raw).filter(|_| name == "inferenceConfig");
+                let names = nested.map(|(name, _)| name).chain([Cow::Borrowed(name)]);
+                if names.into_iter().any(|name| LIMITS.contains(&&*name)) {
+                    demand.no_bound(path(), Paid::Output);
+                }
+            }
         }
     }
 }

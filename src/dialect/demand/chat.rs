@@ -94,7 +94,10 @@ fn costly(demand: &mut Demand, name: &str) {
 
 fn messages(demand: &mut Demand, raw: &[u8]) {
     for (index, message) in elements(raw).enumerate() {
-        let has_result = matches!(only(message, &["role"]), Some(b"\"tool\"" | b"\"function\""));
+        let has_result = matches!(
+            only(message, &["role"]),
+            Some(b"\"tool\"" | b"\"function\"")
+        );
         for (name, raw) in members(message) {
             match &*name {
                 "content" => {
@@ -159,6 +162,8 @@ fn tools(demand: &mut Demand, raw: &[u8]) {
     for (index, tool) in elements(raw).enumerate() {
         match &*said(only(tool, &["type"]).unwrap_or_default()) {
             "function" | "custom" => demand.tools += 1,
+            // Mistral's callers leave the type out.
+            "" if members(tool).all(|(name, _)| name == "function") => demand.tools += 1,
             _ => demand.no_bound(format!("tools[{index}]"), Paid::Tools),
         }
     }

@@ -50,7 +50,9 @@ fn part(demand: &mut Demand, raw: &[u8], path: impl Fn() -> String) {
                 demand.is_rendered(value);
                 content(demand, value, &format!("{}.{name}", path()));
             }
-            "executableCode" | "executable_code" | "codeExecutionResult"
+            "executableCode"
+            | "executable_code"
+            | "codeExecutionResult"
             | "code_execution_result" => demand.is_rendered(value),
             "inlineData" | "inline_data" => {
                 let kind = only(value, &["mimeType", "mime_type"]).map(said);

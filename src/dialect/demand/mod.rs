@@ -94,7 +94,10 @@ impl Incoming {
     #[must_use]
     pub fn demand(&self) -> Demand {
         let body = &self.body()[..];
-        let mut demand = Demand::new(body.len());
+        let mut demand = Demand {
+            text_tokens: body.len() as u64,
+            ..Demand::default()
+        };
         match self.operation {
             Operation::CountTokens(_) => {
                 demand.is_free = true;
@@ -107,11 +110,12 @@ impl Incoming {
     }
 }
 
-impl Demand {
-    fn new(bytes: usize) -> Self {
+/// One answer to nothing.
+impl Default for Demand {
+    fn default() -> Self {
         Self {
             is_free: false,
-            text_tokens: bytes as u64,
+            text_tokens: 0,
             tools: 0,
             known_tools: 0,
             small_images: 0,
@@ -126,7 +130,9 @@ impl Demand {
             unbounded: Vec::new(),
         }
     }
+}
 
+impl Demand {
     fn read(&mut self, dialect: Dialect, body: &[u8]) {
         self.caches_for_an_hour = may_say_hour(body);
         let members = members(body).filter(|(_, raw)| !is_nothing(raw));

@@ -11,9 +11,8 @@ use serde::de::IgnoredAny;
 use super::{Accent, context, tries};
 use crate::dialect::common::{Delta, Request};
 use crate::dialect::{
-    Patches,
-    Dialect, Frames, Framing, Incoming, Operation, PathFacts, bedrock, cohere, count, embedding,
-    eventstream, gemini, openai, recorded, scan, sse,
+    Dialect, Frames, Framing, Incoming, Operation, Patches, PathFacts, bedrock, cohere, count,
+    embedding, eventstream, gemini, openai, recorded, scan, sse,
 };
 
 /// Bodies that were recorded, asked and answered; large ones would only be slow.

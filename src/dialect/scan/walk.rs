@@ -122,7 +122,12 @@ mod tests {
             .collect();
         assert_eq!(
             found,
-            [r#"a=[1 , {"b":"]\"}"} ]"#, "c=-1.5e3", "d=null", r#"e="\\""#]
+            [
+                r#"a=[1 , {"b":"]\"}"} ]"#,
+                "c=-1.5e3",
+                "d=null",
+                r#"e="\\""#
+            ]
         );
         let list: Vec<_> = elements(br#"[1 , {"b":"]\"}"} ,[]]"#).collect();
         assert_eq!(list, [&b"1"[..], br#"{"b":"]\"}"}"#, b"[]"]);

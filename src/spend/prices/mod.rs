@@ -22,6 +22,8 @@ use parking_lot::RwLock;
 
 use crate::config::{Document, nearest};
 use catalogue::Listed;
+#[cfg(test)]
+pub(super) use tariff::Change as TestedChange;
 use tariff::Change;
 
 /// How many targets' prices are remembered. Names that a pattern stands for come from callers.
