@@ -55,13 +55,13 @@ pub(super) fn image_tokens(model: &str, family: Family, is_small: bool) -> u64 {
             true => 2_833,
             false => 2_833 + 8 * 5_667,
         },
-        // 512 by 512 pixels are 256 patches of 32 by 32, which count up to 2.46 times; others have a fixed 70 to 85.
-        Family::OpenAi if is_small => 700,
-        // 1,536 patches that count up to 2.46 times.
+        // Only these are known to make less of a picture at low detail: others count patches of it, whatever the detail.
+        Family::OpenAi if is_small && is(&["gpt-4o", "gpt-4-turbo"]) => 85,
+        // 1,536 patches of 32 by 32 pixels that count up to 2.46 times.
         Family::OpenAi if is(&["gpt-4.1-", "gpt-5-mini", "gpt-5-nano", "o4-mini"]) => 3_800,
-        // 85 and 170 for each of at most 8 tiles.
-        Family::OpenAi if is(&["gpt-4", "o1", "o3"]) => 1_445,
-        Family::OpenAi if is(&["gpt-5"]) && !is(&["gpt-5."]) => 1_445,
+        // 85 and 170 for each of at most 8 tiles, or 1,536 patches.
+        Family::OpenAi if is(&["gpt-4", "o1", "o3"]) => 1_536,
+        Family::OpenAi if is(&["gpt-5"]) && !is(&["gpt-5."]) => 1_536,
         // 10,000 patches that count up to 2.46 times.
         Family::OpenAi => 24_600,
         // Scaled down to 1,568 patches of 28 by 28 pixels; from Claude 4.7 on to 4,784.

@@ -67,9 +67,26 @@ fn blocks(demand: &mut Demand, raw: &[u8], path: &str) {
                     Some(image) => picture(demand, image),
                 },
                 "image" => picture(demand, value),
+                // Base64 is longer than the text that it is.
+                "document" if is_text(value) => {
+                    demand.is_rendered(value);
+                    if only(value, &["citations"]).is_some() {
+                        demand.is_cited(value);
+                    }
+                }
                 _ => demand.part(path(), value, Paid::Media),
             }
         }
+    }
+}
+
+fn is_text(document: &[u8]) -> bool {
+    let source = only(document, &["source"]).unwrap_or_default();
+    let format = only(document, &["format"]).unwrap_or_default();
+    match (only(source, &["bytes"]), only(source, &["text"])) {
+        (Some(_), None) => matches!(format, b"\"txt\"" | b"\"md\""),
+        (None, Some(_)) => true,
+        _ => false,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Demand, Paid, is_nothing};
+use super::{Demand, Paid, is_nothing, is_text};
 use crate::dialect::scan::{elements, members, only, said};
 
 /// Settings that make the server search, run something, ask another model or tell more than text. Others' beside
@@ -134,6 +134,7 @@ fn part_of(demand: &mut Demand, part: &[u8], path: impl FnOnce() -> String) {
             demand.is_cited(part);
         }
         "image_url" => image_of(demand, part),
+        "file" if is_text(only(part, &["file"]).unwrap_or_default()) => {}
         "input_audio" => {
             let audio = only(part, &["input_audio"]).unwrap_or_default();
             let data = match audio.first() {

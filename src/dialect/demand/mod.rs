@@ -249,6 +249,12 @@ fn is_data(url: &[u8]) -> bool {
     url.starts_with(b"\"data:")
 }
 
+/// Whether a file of OpenAI's form is plain text that stands in the request. Its base64 is longer than it.
+fn is_text(file: &[u8]) -> bool {
+    only(file, &["file_data"]).is_some_and(|data| data.starts_with(b"\"data:text/plain"))
+        && members(file).all(|(name, _)| matches!(&*name, "type" | "file_data" | "filename"))
+}
+
 /// Whether the body may ask a cache to keep something for an hour.
 fn may_say_hour(body: &[u8]) -> bool {
     // Digits and letters can be escaped, too; nobody does so in good faith.

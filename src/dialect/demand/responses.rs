@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Demand, Paid, is_nothing};
+use super::{Demand, Paid, is_nothing, is_text};
 use crate::dialect::scan::{elements, members, only, said};
 
 pub fn read<'a>(demand: &mut Demand, body: impl Iterator<Item = (Cow<'a, str>, &'a [u8])>) {
@@ -72,6 +72,7 @@ fn parts(demand: &mut Demand, item: &[u8], names: &[&str], index: usize) {
                 "input_image" => {
                     demand.image_at(only(part, &["image_url"]), only(part, &["detail"]));
                 }
+                "input_file" if is_text(part) => {}
                 _ => demand.part(format!("input[{index}].{name}[{at}]"), part, Paid::Media),
             }
         }

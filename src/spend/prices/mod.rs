@@ -12,7 +12,7 @@ pub use decimal::Decimal;
 pub(super) use matching::Match;
 pub use rates::{Atto, Cost, Highest, Rates};
 pub use section::{OverrideSection, PricesSection, Unknown};
-pub use tariff::{Priced, Tariff, Unpriced};
+pub use tariff::{Change, Priced, Tariff, Unpriced};
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -22,9 +22,6 @@ use parking_lot::RwLock;
 
 use crate::config::{Document, nearest};
 use catalogue::Listed;
-#[cfg(test)]
-pub(super) use tariff::Change as TestedChange;
-use tariff::Change;
 
 /// How many targets' prices are remembered. Names that a pattern stands for come from callers.
 const REMEMBERED_MAX: usize = 4096;

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::dialect::{Unbounded, Usage};
-use crate::spend::prices::TestedChange as Change;
+use crate::spend::prices::Change;
 
 fn tariff(listed: &str) -> Tariff {
     Tariff::new(

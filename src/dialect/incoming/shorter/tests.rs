@@ -181,3 +181,71 @@ fn it_goes_with_every_other_change() {
         r#"{"previous_response_id":"s","input":"a","model":"n","max_output_tokens":9}"#
     );
 }
+
+/// All of a recorded request but its limits, as it is and shortened.
+#[test]
+fn of_a_recorded_request_nothing_else_changes() {
+    use serde_json::Value;
+
+    use crate::dialect::recorded;
+
+    fn without_limits(mut body: Value) -> Value {
+        for place in ["", "/generationConfig", "/inferenceConfig"] {
+            let object = body.pointer_mut(place).and_then(Value::as_object_mut);
+            if let Some(object) = object {
+                object.retain(|name, _| !name.to_lowercase().contains("tokens"));
+            }
+        }
+        let is_new = |name: &str, body: &Value| body[name] == serde_json::json!({});
+        for name in ["generationConfig", "inferenceConfig"] {
+            if is_new(name, &body) {
+                body.as_object_mut().unwrap().remove(name);
+            }
+        }
+        let budgets = ["/thinking", "/additionalModelRequestFields/thinking"];
+        for place in budgets {
+            if let Some(budget) = body.pointer_mut(&format!("{place}/budget_tokens")) {
+                *budget = 0.into();
+            }
+        }
+        body
+    }
+
+    let mut count = 0;
+    for one in recorded::all() {
+        let path = one.endpoint.as_str();
+        let ends = [
+            ("/chat/completions", Dialect::Chat),
+            ("/responses", Dialect::Responses),
+            ("/messages", Dialect::Anthropic),
+            ("enerateContent", Dialect::Gemini),
+            ("/converse", Dialect::Bedrock),
+            ("/v2/chat", Dialect::Cohere),
+        ];
+        let Some((_, dialect)) = ends.into_iter().find(|(end, _)| path.ends_with(end)) else {
+            continue;
+        };
+        let operation = Operation::Generate(dialect);
+        let facts = PathFacts {
+            model: (!operation.has_model_in_body()).then(|| "m".to_owned()),
+            stream: None,
+        };
+        let body = Bytes::from(one.request.to_string());
+        let incoming = Incoming::read(operation, body, facts.clone()).unwrap();
+        for accent in [&Accent::OPENAI, &Accent::OTHER] {
+            let patches = incoming.shortened(1_030, accent).unwrap();
+            let written = incoming.body_for("m", false, patches).concat();
+            let sent: Value = serde_json::from_slice(&written).unwrap();
+            let mut came = one.request.clone();
+            if operation.has_model_in_body() {
+                came["model"] = "m".into();
+            }
+            assert_eq!(without_limits(sent), without_limits(came));
+            let again = Incoming::read(operation, written.into(), facts.clone()).unwrap();
+            let output_max = again.demand().output_max;
+            assert!(output_max.is_some_and(|max| max <= 1_030), "{path}");
+        }
+        count += 1;
+    }
+    eprintln!("{count} shortened");
+}
