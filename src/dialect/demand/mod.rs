@@ -259,8 +259,8 @@ fn is_text(file: &[u8]) -> bool {
 fn may_say_hour(body: &[u8]) -> bool {
     // Digits and letters can be escaped, too; nobody does so in good faith.
     memmem::find(body, b"\"1h\"").is_some()
-        || memmem::find(body, b"\\u0031").is_some()
-        || memmem::find(body, b"\\u0068").is_some()
+        || memmem::find_iter(body, b"\\u00")
+            .any(|at| matches!(body.get(at + 4..at + 6), Some(b"31" | b"68")))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use memchr::memchr2;
 
-use super::unescape;
+use super::{plain_length, unescape};
 
 /// The members of an object with their names, escapes resolved, and their values as they stand there. None of what is
 /// no object. Names may come twice.
@@ -67,27 +67,26 @@ impl<'a> Walk<'a> {
             self.at += 1;
         }
         let start = self.at;
+        if self.bytes.get(start) == Some(&b'"') {
+            self.string();
+            return self.bytes.get(start..self.at);
+        }
         let mut depth = 0;
         while let Some(byte) = self.bytes.get(self.at) {
+            self.at += 1;
             match byte {
-                b'"' => self.string(),
-                b'{' | b'[' => {
-                    depth += 1;
-                    self.at += 1;
+                b'"' => {
+                    self.at -= 1;
+                    self.string();
                 }
-                b'}' | b']' if depth > 0 => {
-                    depth -= 1;
-                    self.at += 1;
+                b'{' | b'[' => depth += 1,
+                b'}' | b']' if depth > 1 => depth -= 1,
+                b'}' | b']' if depth == 1 => break,
+                b'}' | b']' | b',' | b' ' | b'\n' | b'\t' | b'\r' if depth == 0 => {
+                    self.at -= 1;
+                    break;
                 }
-                b'}' | b']' => break,
-                b',' | b' ' | b'\n' | b'\t' | b'\r' if depth == 0 => break,
-                _ => {
-                    self.at += 1;
-                    continue;
-                }
-            }
-            if depth == 0 {
-                break;
+                _ => {}
             }
         }
         let value = self.bytes.get(start..self.at)?;
@@ -97,18 +96,28 @@ impl<'a> Walk<'a> {
     fn string(&mut self) {
         self.at += 1;
         while let Some(rest) = self.bytes.get(self.at..) {
-            match memchr2(b'"', b'\\', rest) {
-                Some(length) if rest[length] == b'"' => {
-                    self.at += length + 1;
+            // Most are short, and for those a call costs more than the search.
+            let length = match plain_length(&rest[..rest.len().min(SHORT)]) {
+                SHORT => memchr2(b'"', b'\\', rest).unwrap_or(rest.len()),
+                length => length,
+            };
+            self.at += length;
+            match self.bytes.get(self.at) {
+                Some(b'"') => {
+                    self.at += 1;
                     return;
                 }
-                Some(length) => self.at += length + 2,
+                Some(b'\\') => self.at += 2,
+                Some(_) => self.at += 1,
                 None => break,
             }
         }
         self.at = self.bytes.len();
     }
 }
+
+/// Bytes of a short string.
+const SHORT: usize = 64;
 
 #[cfg(test)]
 mod tests {
