@@ -3,6 +3,8 @@
 //! When the target speaks the caller's dialect, every byte but the patched ones goes up as it came: `model` and, where
 //! a dialect lets the caller choose, whether a stream reports its usage.
 
+mod shorter;
+
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -11,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::scan::{self, Fault, Object};
 use super::{Dialect, Error, Operation};
+pub use shorter::Patches;
 
 /// The longest name of a model, in bytes: it stands in log lines and headers.
 pub const MODEL_NAME_MAX: usize = 256;
@@ -141,9 +144,11 @@ impl Incoming {
     }
 
     /// The body for a target of the caller's dialect that knows the model as `model`, in pieces that stand one behind
-    /// the other. With `ask_usage`, a stream is told to report its usage even where the caller did not care.
-    pub fn body_for(&self, model: &str, ask_usage: bool) -> Vec<Bytes> {
-        let mut patches = Vec::with_capacity(2);
+    /// the other. With `ask_usage`, a stream is told to report its usage even where the caller did not care. `shorter`
+    /// is what [`Self::shortened`] says, here as in all that follow, or nothing.
+    pub fn body_for(&self, model: &str, ask_usage: bool, shorter: Patches) -> Vec<Bytes> {
+        let Patches(mut patches) = shorter;
+        patches.reserve(2);
         let has_model = self.operation.has_model_in_body();
         if has_model && (model != self.model || !self.model_place.lead.is_empty()) {
             patches.push(self.model_place.patch(&json!(model).to_string()));
@@ -156,7 +161,7 @@ impl Incoming {
     }
 
     /// The body for a model of Anthropic's at Vertex, whose model stands in the path.
-    pub fn body_for_vertex(&self) -> Vec<Bytes> {
+    pub fn body_for_vertex(&self, shorter: Patches) -> Vec<Bytes> {
         let patch = match (&self.model_member, self.has_version) {
             (Some(place), true) => Some((self.with_comma(place), String::new())),
             (None, true) => None,
@@ -167,7 +172,7 @@ impl Incoming {
                 Some((range.clone(), [comma, VERTEX_VERSION].concat()))
             }
         };
-        self.patched(patch.into_iter().collect())
+        self.patched(patch.into_iter().chain(shorter.0).collect())
     }
 
     /// A member and the comma that ties it to its neighbour.
@@ -191,21 +196,24 @@ impl Incoming {
 
     /// The body for Anthropic's own API with a mark that has the prompt cached, where the caller set none. None where
     /// something may be one.
-    pub fn body_with_mark(&self, model: &str) -> Option<Vec<Bytes>> {
+    pub fn body_with_mark(&self, model: &str, shorter: Patches) -> Option<Vec<Bytes>> {
         if memmem::find(&self.body, b"cache_control").is_some() {
             return None;
         }
         let end = self.end;
         let mark = r#","cache_control":{"type":"ephemeral"}"#.to_owned();
-        Some(self.patched(vec![
+        let mut patches = vec![
             self.model_place.patch(&json!(model).to_string()),
             (end..end, mark),
-        ]))
+        ];
+        patches.extend(shorter.0);
+        Some(self.patched(patches))
     }
 
     /// The body for a provider that knows the model as `model`, and the answer to go on from as `previous`.
-    pub fn body_going_on(&self, model: &str, previous: &str) -> Vec<Bytes> {
+    pub fn body_going_on(&self, model: &str, previous: &str, shorter: Patches) -> Vec<Bytes> {
         let mut patches = vec![self.model_place.patch(&json!(model).to_string())];
+        patches.extend(shorter.0);
         if let Some(place) = &self.previous_place {
             patches.push((place.clone(), json!(previous).to_string()));
         }
@@ -353,7 +361,9 @@ mod tests {
     }
 
     fn sent(body: &'static str, model: &str) -> String {
-        let pieces = read(body).unwrap().body_for(model, true);
+        let pieces = read(body)
+            .unwrap()
+            .body_for(model, true, Patches::default());
         String::from_utf8(pieces.concat()).unwrap()
     }
 
@@ -415,7 +425,7 @@ mod tests {
         };
         let request = Incoming::read(CHAT, body, path).unwrap();
         assert_eq!(
-            request.body_for("gpt", true).concat(),
+            request.body_for("gpt", true, Patches::default()).concat(),
             br#"{"model":"gpt"}"#
         );
     }
@@ -448,7 +458,7 @@ mod tests {
             r#"{"max_tokens":1, "model" : "m","messages":[]}"#,
         );
         assert_eq!(
-            request.body_for_vertex().concat(),
+            request.body_for_vertex(Patches::default()).concat(),
             br#"{"max_tokens":1, "anthropic_version":"vertex-2023-10-16","messages":[]}"#
         );
     }
@@ -466,7 +476,7 @@ mod tests {
             ),
         ] {
             let request = read_as(Dialect::Anthropic, body);
-            let pieces = request.body_for_vertex().concat();
+            let pieces = request.body_for_vertex(Patches::default()).concat();
             assert_eq!(std::str::from_utf8(&pieces), Ok(sent));
         }
     }
@@ -475,12 +485,15 @@ mod tests {
     fn a_mark_is_set_where_there_is_none() {
         let request = read_as(Dialect::Anthropic, r#"{"model":"m","messages":[]}"#);
         assert_eq!(
-            request.body_with_mark("n").unwrap().concat(),
+            request
+                .body_with_mark("n", Patches::default())
+                .unwrap()
+                .concat(),
             br#"{"model":"n","messages":[],"cache_control":{"type":"ephemeral"}}"#
         );
         let marked = r#"{"model":"m","messages":[],"cache_control":null}"#;
         assert_eq!(
-            read_as(Dialect::Anthropic, marked).body_with_mark("n"),
+            read_as(Dialect::Anthropic, marked).body_with_mark("n", Patches::default()),
             None
         );
     }
@@ -493,7 +506,9 @@ mod tests {
         );
         assert_eq!(request.previous.as_deref(), Some("resp_1"));
         assert_eq!(
-            request.body_going_on("gpt", "resp_2").concat(),
+            request
+                .body_going_on("gpt", "resp_2", Patches::default())
+                .concat(),
             br#"{"model":"gpt","previous_response_id":"resp_2"}"#
         );
     }
@@ -508,6 +523,9 @@ mod tests {
         let operation = Operation::Generate(Dialect::Gemini);
         let request = Incoming::read(operation, body.clone(), path).unwrap();
         assert!(request.stream);
-        assert_eq!(request.body_for("other", true).concat(), body);
+        assert_eq!(
+            request.body_for("other", true, Patches::default()).concat(),
+            body
+        );
     }
 }

@@ -10,6 +10,7 @@ pub mod cohere;
 pub mod common;
 pub mod completions;
 pub mod count;
+pub mod demand;
 pub mod embedding;
 pub mod error;
 pub mod eventstream;
@@ -33,8 +34,9 @@ mod translate;
 
 pub use accent::Accent;
 pub use common::Usage;
+pub use demand::{Demand, Paid, Unbounded};
 pub use error::{Error, Kind};
-pub use incoming::{Incoming, PathFacts};
+pub use incoming::{Incoming, Patches, PathFacts};
 pub use names::{Dialect, Endpoint, Operation};
 pub use tier::Tier;
 pub use tool_names::ToolNames;

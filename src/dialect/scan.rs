@@ -5,6 +5,7 @@
 //! serde_json's own skipping checks neither depth nor repeated names.
 
 mod scanner;
+mod walk;
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -13,6 +14,7 @@ use memchr::memchr;
 use scanner::Scanner;
 
 pub(in crate::dialect) use scanner::plain_length;
+pub use walk::{elements, members, only, said};
 
 /// The deepest nesting that is accepted, counting the outermost object as one.
 pub const DEPTH_MAX: usize = 128;

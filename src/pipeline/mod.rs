@@ -124,7 +124,7 @@ async fn serve(
 
     // 7. Route: one target, one attempt, in the target's dialect.
     let plan = match ask.operation {
-        Operation::Generate(_) => Plan::text(&incoming, ask.framing, &key, model, &target)?,
+        Operation::Generate(_) => Plan::text(&incoming, ask.framing, &key, model, &target, None)?,
         Operation::Embed(_) => Plan::embeddings(&incoming, model, &target)?,
         Operation::CountTokens(_) => match Plan::count(&incoming, &target)? {
             Some(plan) => plan,

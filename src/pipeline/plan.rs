@@ -7,7 +7,7 @@ use super::embed::Embedding;
 use super::stored::{self, Sealing};
 use crate::access::Key;
 use crate::dialect::common::{Context, Dropped, Outgoing, Request};
-use crate::dialect::{Dialect, Error, Framing, Incoming, Operation, ToolNames, count};
+use crate::dialect::{Dialect, Error, Framing, Incoming, Operation, Patches, ToolNames, count};
 use crate::route::{Model, Target};
 
 /// What is sent, and what becomes of the answer.
@@ -49,16 +49,17 @@ pub struct Translation {
 }
 
 impl Plan {
-    /// Plans a request for text.
+    /// Plans a request for text, each choice of whose answer has at most `output_max` tokens, if that is given.
     ///
     /// # Errors
-    /// The target cannot take it, or not whole where the model says `strict`.
+    /// The target cannot take it, or not whole where the model says `strict`; or its thinking needs a longer answer.
     pub fn text(
         incoming: &Incoming,
         framing: Framing,
         key: &Key,
         model: &Model,
         target: &Target,
+        output_max: Option<u64>,
     ) -> Result<Self, Error> {
         let caller = incoming.operation.dialect();
         let provider = &target.provider;
@@ -67,17 +68,22 @@ impl Plan {
         };
         let operation = Operation::Generate(dialect);
         if dialect == caller {
+            let shorter = match output_max {
+                Some(output_max) => incoming.shortened(output_max, provider.accent)?,
+                None => Patches::default(),
+            };
             let (body, back) = match caller {
-                Dialect::Responses => stored::go_on(incoming, key, target)?,
+                Dialect::Responses => stored::go_on(incoming, key, target, shorter)?,
                 Dialect::Anthropic | Dialect::Bedrock if provider.auto_cache => {
-                    (marked(incoming, target)?, Back::AsIs)
+                    (marked(incoming, target, shorter)?, Back::AsIs)
                 }
                 Dialect::Anthropic if provider.is_vertex() => {
-                    (incoming.body_for_vertex(), Back::AsIs)
+                    (incoming.body_for_vertex(shorter), Back::AsIs)
                 }
                 _ => {
                     let ask_usage = provider.accent.has_stream_options;
-                    (incoming.body_for(&target.model, ask_usage), Back::AsIs)
+                    let body = incoming.body_for(&target.model, ask_usage, shorter);
+                    (body, Back::AsIs)
                 }
             };
             return Ok(Self {
@@ -89,7 +95,11 @@ impl Plan {
             });
         }
         stored::check_begins_anew(incoming)?;
-        let request = caller.read_request(incoming.body(), &incoming.model, incoming.stream)?;
+        let mut request = caller.read_request(incoming.body(), &incoming.model, incoming.stream)?;
+        if let Some(output_max) = output_max {
+            let asked = request.max_tokens.unwrap_or(output_max);
+            request.max_tokens = Some(asked.min(output_max));
+        }
         let fitted = ToolNames::fit(&request, dialect);
         let sent = fitted.as_ref().map_or(&request, |(fitted, _)| fitted);
         let (body, dropped) = dialect.write_request(sent, &outgoing(target))?;
@@ -120,7 +130,10 @@ impl Plan {
             return Ok(None);
         }
         let (body, back) = match dialect == caller && !count::is_nested(incoming.body()) {
-            true => (incoming.body_for(&target.model, false), Back::AsIs),
+            true => (
+                incoming.body_for(&target.model, false, Patches::default()),
+                Back::AsIs,
+            ),
             false => {
                 let request = count::read_request(caller, incoming.body(), &incoming.model)?;
                 let fitted = ToolNames::fit(&request, dialect);
@@ -147,7 +160,11 @@ impl Plan {
             return Err(unserved(incoming));
         };
         let (body, back, dropped) = match dialect == incoming.operation.dialect() {
-            true => (incoming.body_for(&target.model, false), Back::AsIs, None),
+            true => (
+                incoming.body_for(&target.model, false, Patches::default()),
+                Back::AsIs,
+                None,
+            ),
             false => {
                 let embedding = Embedding::of(incoming, dialect, &outgoing(target))?;
                 let dropped = told(&embedding.dropped, model)?;
@@ -165,13 +182,14 @@ impl Plan {
 }
 
 /// The request in its own dialect, with marks for the provider's cache where the caller set none.
-fn marked(incoming: &Incoming, target: &Target) -> Result<Vec<Bytes>, Error> {
+fn marked(incoming: &Incoming, target: &Target, shorter: Patches) -> Result<Vec<Bytes>, Error> {
     let dialect = incoming.operation.dialect();
     if dialect == Dialect::Anthropic && !target.provider.is_vertex() {
-        let marked = incoming.body_with_mark(&target.model);
-        return Ok(marked.unwrap_or_else(|| incoming.body_for(&target.model, false)));
+        let marked = incoming.body_with_mark(&target.model, shorter.clone());
+        return Ok(marked.unwrap_or_else(|| incoming.body_for(&target.model, false, shorter)));
     }
-    let request = dialect.read_request(incoming.body(), &incoming.model, incoming.stream)?;
+    let body = incoming.body_for(&incoming.model, false, shorter).concat();
+    let request = dialect.read_request(&body, &incoming.model, incoming.stream)?;
     let (body, _) = dialect.write_request(&request, &outgoing(target))?;
     Ok(vec![Bytes::from(body)])
 }

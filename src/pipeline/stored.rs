@@ -19,7 +19,7 @@ use super::caller::Caller;
 use super::plan::Back;
 use super::surface::{self, Verb};
 use crate::access::Key;
-use crate::dialect::{Dialect, Error, Incoming, Kind, Operation, scan, sse};
+use crate::dialect::{Dialect, Error, Incoming, Kind, Operation, Patches, scan, sse};
 use crate::provider::{Failure, Phase, Provider};
 use crate::route::Target;
 use crate::snapshot::Snapshot;
@@ -258,11 +258,16 @@ pub fn check_begins_anew(incoming: &Incoming) -> Result<(), Error> {
 ///
 /// # Errors
 /// The response is another team's or another provider's.
-pub fn go_on(incoming: &Incoming, key: &Key, target: &Target) -> Result<(Vec<Bytes>, Back), Error> {
+pub fn go_on(
+    incoming: &Incoming,
+    key: &Key,
+    target: &Target,
+    shorter: Patches,
+) -> Result<(Vec<Bytes>, Back), Error> {
     let provider = &target.provider;
     let body = match &incoming.previous {
-        None => incoming.body_for(&target.model, false),
-        Some(id) => incoming.body_going_on(&target.model, &find(id, key, provider)?),
+        None => incoming.body_for(&target.model, false, shorter),
+        Some(id) => incoming.body_going_on(&target.model, &find(id, key, provider)?, shorter),
     };
     Ok((body, Back::Sealed(Sealing::new(key, provider))))
 }

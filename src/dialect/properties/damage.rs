@@ -8,11 +8,11 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use serde::de::IgnoredAny;
 
-use super::{context, tries};
+use super::{Accent, context, tries};
 use crate::dialect::common::{Delta, Request};
 use crate::dialect::{
-    Dialect, Frames, Framing, Incoming, Operation, PathFacts, bedrock, cohere, count, embedding,
-    eventstream, gemini, openai, recorded, scan, sse,
+    Dialect, Frames, Framing, Incoming, Operation, Patches, PathFacts, bedrock, cohere, count,
+    embedding, eventstream, gemini, openai, recorded, scan, sse,
 };
 
 /// Bodies that were recorded, asked and answered; large ones would only be slow.
@@ -256,10 +256,13 @@ proptest! {
                 let Ok(incoming) = Incoming::read(operation, body.clone(), path.clone()) else {
                     continue;
                 };
+                let shorter = || incoming.shortened(5_000, &Accent::OPENAI).unwrap_or_default();
+                let _ = incoming.demand();
                 for written in [
-                    incoming.body_for("other", true),
-                    incoming.body_for_vertex(),
-                    incoming.body_going_on("other", "resp_1"),
+                    incoming.body_for("other", true, Patches::default()),
+                    incoming.body_for("other", true, shorter()),
+                    incoming.body_for_vertex(shorter()),
+                    incoming.body_going_on("other", "resp_1", shorter()),
                 ] {
                     // What is patched is still what it was: an object, and nothing stands in it twice.
                     prop_assert!(scan::object(&written.concat()).is_ok(), "{:?}", body);

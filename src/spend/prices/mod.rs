@@ -9,9 +9,10 @@ mod tariff;
 
 pub use catalogue::{BUILT_IN, Catalogue, Form, Reporting, Seller};
 pub use decimal::Decimal;
-pub use rates::{Atto, Cost, Rates};
+pub(super) use matching::Match;
+pub use rates::{Atto, Cost, Highest, Rates};
 pub use section::{OverrideSection, PricesSection, Unknown};
-pub use tariff::{Priced, Tariff};
+pub use tariff::{Change, Priced, Tariff, Unpriced};
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -21,7 +22,6 @@ use parking_lot::RwLock;
 
 use crate::config::{Document, nearest};
 use catalogue::Listed;
-use tariff::Change;
 
 /// How many targets' prices are remembered. Names that a pattern stands for come from callers.
 const REMEMBERED_MAX: usize = 4096;

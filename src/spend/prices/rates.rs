@@ -98,6 +98,19 @@ pub struct Cost {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Atto(pub i128);
 
+/// The most that a token of a request can cost, and what one of a kind can cost besides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Highest {
+    /// Any token: fresh, read from the cache, or written to it.
+    pub token: Decimal,
+    /// One of audio besides.
+    pub audio: Decimal,
+    /// One of an image besides.
+    pub image: Decimal,
+    /// One of video besides.
+    pub video: Decimal,
+}
+
 impl Cost {
     /// All of it, unrounded.
     #[must_use]
@@ -138,6 +151,53 @@ impl Rates {
                 (self.audio_seconds, usage.audio_seconds),
             ]),
         }
+    }
+
+    /// The most that each token of a request can cost, whatever part of it is cached, written to a cache (for an hour only
+    /// if it `caches_for_an_hour`) or of a kind that has its own price: no request of `n` tokens costs more than `n` at
+    /// `token`, and those of each kind at what they cost besides.
+    #[must_use]
+    pub fn highest_input(&self, caches_for_an_hour: bool) -> Highest {
+        let hour = self.cache_write_1h.filter(|_| caches_for_an_hour);
+        let token = [
+            self.input,
+            self.cache_read,
+            self.cache_audio_read,
+            self.cache_image_read,
+            self.cache_video_read,
+            self.cache_write,
+            self.cache_write_5m,
+            hour,
+        ];
+        Highest {
+            token: highest(token),
+            audio: highest([self.input_audio]),
+            image: highest([self.input_image]),
+            video: highest([self.input_video]),
+        }
+    }
+
+    /// The most that a token of an answer can cost, of whatever kind it is.
+    #[must_use]
+    pub fn highest_output(&self) -> Decimal {
+        highest([
+            self.output,
+            self.output_reasoning,
+            self.output_audio,
+            self.output_image,
+            self.output_video,
+        ])
+    }
+
+    /// What is paid for a request besides its tokens, in atto-dollars, with so many images and seconds of audio.
+    #[must_use]
+    pub fn fees(&self, images: u64, audio_seconds: u64) -> i128 {
+        let usage = Usage {
+            images,
+            audio_seconds,
+            ..Usage::default()
+        };
+        self.cost(&usage).fees.0
     }
 
     fn input_cost(&self, usage: &Usage) -> Atto {
@@ -218,6 +278,10 @@ fn sum<const N: usize>(fees: [(Option<Decimal>, u64); N]) -> Atto {
     let each = fees.into_iter();
     let each = each.map(|(rate, count)| rate.map_or(0, |rate| rate.atto(count)));
     Atto(each.fold(0, i128::saturating_add))
+}
+
+fn highest<const N: usize>(rates: [Option<Decimal>; N]) -> Decimal {
+    rates.into_iter().flatten().max().unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -53,6 +53,15 @@ pub struct Change {
     pub rates: Rates,
 }
 
+/// Why a request has no price.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unpriced {
+    /// None is in force at that time.
+    Now,
+    /// The tier has none, and is dearer than the standard one.
+    Tier,
+}
+
 impl Tariff {
     /// The prices called `name`, as they are listed and changed.
     pub fn new(name: &str, listed: &[Listed], change: &Change) -> Self {
@@ -65,13 +74,37 @@ impl Tariff {
     /// What `usage` at `time` costs, in the tier that the provider says it served it in. A tier without prices of its own
     /// costs what the standard one does. None if no price is in force at that time.
     pub fn price(&self, usage: &Usage, tier: Tier, time: DateTime<Utc>) -> Option<Priced> {
-        let mut versions = self.versions.iter().rev();
-        let version = versions.find(|version| version.is_in_force(time))?;
+        let version = self.in_force(time)?;
         let scale = version.tiers.get(&tier).unwrap_or(&version.standard);
         Some(Priced {
             cost: scale.rates_for(usage.input_tokens).cost(usage),
             used: scale.used.clone(),
         })
+    }
+
+    /// All rates that a request of at most `input_max` tokens can be priced by at `time` if it asks for `tier`: those of
+    /// the tier, and the standard ones, since a provider may serve a lower tier than was asked for, never a dearer one.
+    ///
+    /// # Errors
+    /// No price is in force, or the tier is dearer and has no price.
+    pub fn possible(
+        &self,
+        tier: Tier,
+        input_max: u64,
+        time: DateTime<Utc>,
+    ) -> Result<Vec<&Rates>, Unpriced> {
+        let version = self.in_force(time).ok_or(Unpriced::Now)?;
+        let own = version.tiers.get(&tier);
+        if own.is_none() && tier == Tier::Priority {
+            return Err(Unpriced::Tier);
+        }
+        let scales = own.into_iter().chain([&version.standard]);
+        Ok(scales.flat_map(|scale| scale.up_to(input_max)).collect())
+    }
+
+    fn in_force(&self, time: DateTime<Utc>) -> Option<&Version> {
+        let mut versions = self.versions.iter().rev();
+        versions.find(|version| version.is_in_force(time))
     }
 }
 
@@ -138,6 +171,14 @@ impl Scale {
         }
         let used = Arc::new(used(name, &steps));
         Self { steps, used }
+    }
+
+    /// The rates of every size up to so many tokens.
+    fn up_to(&self, input_max: u64) -> impl Iterator<Item = &Rates> {
+        let first = self.steps[0].0;
+        let steps = self.steps.iter();
+        let reached = steps.filter(move |(above, _)| *above == first || input_max > *above);
+        reached.map(|(_, rates)| rates)
     }
 
     fn rates_for(&self, input_tokens: u64) -> &Rates {

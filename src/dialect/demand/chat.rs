@@ -1,0 +1,171 @@
+//! Chat completions, plain completions, and Cohere's chat, which is made alike.
+
+use std::borrow::Cow;
+
+use super::{Demand, Paid, is_nothing, is_text};
+use crate::dialect::scan::{elements, members, only, said};
+
+/// Settings that make the server search, run something, ask another model or tell more than text. Others' beside
+/// OpenAI's: OpenRouter's, xAI's, Mistral's, Groq's, Perplexity's, Alibaba's, Azure's.
+const COSTLY: &[(&str, Paid)] = &[
+    ("audio", Paid::Output),
+    ("prediction", Paid::Output),
+    ("web_search_options", Paid::Tools),
+    ("search_settings", Paid::Tools),
+    ("search_parameters", Paid::Tools),
+    ("enable_search", Paid::Tools),
+    ("compound_custom", Paid::Tools),
+    ("plugins", Paid::Tools),
+    ("mcp_servers", Paid::Tools),
+    ("connectors", Paid::Tools),
+    ("data_sources", Paid::Tools),
+    ("models", Paid::Models),
+    ("fallbacks", Paid::Models),
+    ("route", Paid::Models),
+    ("preset", Paid::Stored),
+];
+
+pub fn read<'a>(demand: &mut Demand, body: impl Iterator<Item = (Cow<'a, str>, &'a [u8])>) {
+    demand.output_param = "max_completion_tokens";
+    for (name, raw) in body {
+        match &*name {
+            "messages" => messages(demand, raw),
+            "tools" => tools(demand, raw),
+            "functions" => {
+                demand.tools += elements(raw).count() as u64;
+                demand.is_rendered(raw);
+            }
+            "response_format" => demand.is_rendered(raw),
+            "max_completion_tokens" | "max_tokens" => demand.limit(raw),
+            "n" => demand.count_choices("n", raw),
+            "service_tier" => demand.tier("service_tier", raw),
+            "modalities" if elements(raw).any(|kind| kind != b"\"text\"") => {
+                demand.no_bound("modalities", Paid::Output);
+            }
+            name => costly(demand, name),
+        }
+    }
+}
+
+pub fn read_completions<'a>(
+    demand: &mut Demand,
+    body: impl Iterator<Item = (Cow<'a, str>, &'a [u8])>,
+) {
+    let mut prompts = 1;
+    for (name, raw) in body {
+        match &*name {
+            "prompt" => {
+                let is_many = |first: &&[u8]| matches!(first.first(), Some(b'"' | b'['));
+                if elements(raw).next().filter(is_many).is_some() {
+                    prompts = elements(raw).count() as u64;
+                }
+            }
+            "max_tokens" => demand.limit(raw),
+            // The server writes the best out of several, and all of them are paid for.
+            name @ ("n" | "best_of") => demand.count_choices(name, raw),
+            "service_tier" => demand.tier("service_tier", raw),
+            name => costly(demand, name),
+        }
+    }
+    demand.choices = demand.choices.saturating_mul(prompts);
+}
+
+pub fn read_cohere<'a>(demand: &mut Demand, body: impl Iterator<Item = (Cow<'a, str>, &'a [u8])>) {
+    for (name, raw) in body {
+        match &*name {
+            "messages" => messages(demand, raw),
+            "tools" => tools(demand, raw),
+            "documents" => {
+                demand.is_rendered(raw);
+                demand.is_cited(raw);
+            }
+            "response_format" => demand.is_rendered(raw),
+            "max_tokens" => demand.limit(raw),
+            name => costly(demand, name),
+        }
+    }
+}
+
+fn costly(demand: &mut Demand, name: &str) {
+    if let Some((_, what)) = COSTLY.iter().find(|(costly, _)| *costly == name) {
+        demand.no_bound(name, *what);
+    }
+}
+
+fn messages(demand: &mut Demand, raw: &[u8]) {
+    for (index, message) in elements(raw).enumerate() {
+        let has_result = matches!(
+            only(message, &["role"]),
+            Some(b"\"tool\"" | b"\"function\"")
+        );
+        for (name, raw) in members(message) {
+            match &*name {
+                "content" => {
+                    if has_result {
+                        demand.is_rendered(raw);
+                    }
+                    for (at, part) in elements(raw).enumerate() {
+                        part_of(demand, part, || format!("messages[{index}].content[{at}]"));
+                    }
+                }
+                "tool_calls" | "function_call" => demand.is_rendered(raw),
+                "audio" if !is_nothing(raw) => {
+                    demand.no_bound(format!("messages[{index}].audio"), Paid::Stored);
+                }
+                // Pictures that the model made, in OpenRouter's form.
+                "images" => {
+                    for image in elements(raw) {
+                        image_of(demand, image);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+fn part_of(demand: &mut Demand, part: &[u8], path: impl FnOnce() -> String) {
+    let kind = only(part, &["type"]).unwrap_or_default();
+    match &*said(kind) {
+        "text" | "input_text" | "output_text" | "refusal" | "thinking" | "reasoning"
+        | "reference" => {}
+        "document" => {
+            demand.is_rendered(part);
+            demand.is_cited(part);
+        }
+        "image_url" => image_of(demand, part),
+        "file" if is_text(only(part, &["file"]).unwrap_or_default()) => {}
+        "input_audio" => {
+            let audio = only(part, &["input_audio"]).unwrap_or_default();
+            let data = match audio.first() {
+                Some(b'"') => Some(audio),
+                _ => only(audio, &["data"]),
+            };
+            match data.filter(|data| !data.starts_with(b"\"http")) {
+                Some(data) => demand.audio(data),
+                None => demand.part(path(), part, Paid::Media),
+            }
+        }
+        _ => demand.part(path(), part, Paid::Media),
+    }
+}
+
+fn image_of(demand: &mut Demand, part: &[u8]) {
+    let image = only(part, &["image_url"]).unwrap_or_default();
+    match image.first() {
+        Some(b'"') => demand.image_at(Some(image), None),
+        _ => demand.image_at(only(image, &["url"]), only(image, &["detail"])),
+    }
+}
+
+fn tools(demand: &mut Demand, raw: &[u8]) {
+    demand.is_rendered(raw);
+    for (index, tool) in elements(raw).enumerate() {
+        match &*said(only(tool, &["type"]).unwrap_or_default()) {
+            "function" | "custom" => demand.tools += 1,
+            // Mistral's callers leave the type out.
+            "" if members(tool).all(|(name, _)| name == "function") => demand.tools += 1,
+            _ => demand.no_bound(format!("tools[{index}]"), Paid::Tools),
+        }
+    }
+}
