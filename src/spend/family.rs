@@ -1,5 +1,7 @@
 //! Families of models that count tokens alike, and how they count.
 
+use super::memo::{Memo, remembered};
+
 /// Models that share a tokenizer and a way to put a request before the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Family {
@@ -33,6 +35,13 @@ impl Family {
 
     /// The family of a model by any of its names: OpenAI's, `openai/gpt-5`, Bedrock's `eu.anthropic.claude-…`.
     pub fn of(model: &str) -> Self {
+        thread_local! {
+            static MEMO: Memo<Family> = Memo::default();
+        }
+        remembered(&MEMO, model, Self::find)
+    }
+
+    fn find(model: &str) -> Self {
         let model = model.to_ascii_lowercase();
         let names = [
             (Self::Anthropic, &["claude"][..]),

@@ -1,9 +1,12 @@
 //! How long a model's answers and its context window can be, as providers publish it.
 
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use parking_lot::RwLock;
 use serde::Deserialize;
 
+use super::memo::{Memo, remembered};
 use super::prices::Match;
 
 /// `config/answers.json`: its models, of which the first that matches is meant.
@@ -12,6 +15,12 @@ static KNOWN: LazyLock<Vec<Known>> = LazyLock::new(|| {
     let file: File = serde_json::from_str(json).expect("a test reads it");
     file.models
 });
+
+/// By the model's name.
+static FOUND: LazyLock<RwLock<HashMap<String, Option<Limits>>>> = LazyLock::new(RwLock::default);
+
+/// How many models' limits are remembered. Names that a pattern stands for come from callers.
+const REMEMBERED_MAX: usize = 4_096;
 
 /// What a model's requests and answers are bounded by, in tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,12 +36,27 @@ impl Limits {
     /// header, the larger ones.
     #[must_use]
     pub fn of(model: &str) -> Option<Self> {
-        let model = model.to_lowercase();
-        let known = KNOWN.iter().find(|known| known.names.is_about(&model))?;
-        Some(Self {
+        thread_local! {
+            static MEMO: Memo<Option<Limits>> = Memo::default();
+        }
+        remembered(&MEMO, model, Self::find)
+    }
+
+    fn find(model: &str) -> Option<Self> {
+        if let Some(found) = FOUND.read().get(model) {
+            return *found;
+        }
+        let name = model.to_lowercase();
+        let known = KNOWN.iter().find(|known| known.names.is_about(&name));
+        let limits = known.map(|known| Self {
             output: known.output,
             window: known.window,
-        })
+        });
+        let mut found = FOUND.write();
+        if found.len() < REMEMBERED_MAX {
+            found.insert(model.to_owned(), limits);
+        }
+        limits
     }
 }
 

@@ -7,6 +7,7 @@ pub mod ledger;
 mod limits;
 #[cfg(test)]
 mod measured;
+mod memo;
 mod output;
 pub mod prices;
 #[cfg(test)]

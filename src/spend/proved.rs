@@ -6,8 +6,10 @@ use std::fmt::Write;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use proptest::prelude::*;
 
 use super::prices::{Change, Place, Prices, Tariff};
+use super::tokens::Tokens;
 use super::{Family, NoBound, Why, Worst, output_bound};
 use crate::dialect::common::{Context, Delta};
 use crate::dialect::recorded::{self, Recorded};
@@ -82,6 +84,26 @@ fn every_recorded_embedding_is_within_its_bound() {
         let asked = Incoming::read(operation, body.into(), PathFacts::default()).unwrap();
         let worst = Worst::of(&asked.demand(), "m", &flat(), Utc::now(), None, &[]).unwrap();
         assert!(worst.input_max() >= usage.input_tokens, "{}", one.path);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// As it is, and with every character escaped.
+    #[test]
+    fn no_text_has_more_tokens_than_its_bound(text in "\\PC{0,200}|[\\x00-\\x7f]{0,200}|[\u{FB00}-\u{FEFF}🙂-🧿]{0,50}") {
+        let plain = serde_json::to_string(&text).unwrap();
+        let units = text.encode_utf16().map(|unit| format!("\\u{unit:04x}"));
+        let escaped = format!("\"{}\"", units.collect::<String>());
+        let mut tokens = Tokens::default();
+        tokens.add(&text);
+        for said in [plain, escaped] {
+            let body = format!(r#"{{"model":"m","input":{said}}}"#);
+            let operation = Operation::Embed(Dialect::Chat);
+            let asked = Incoming::read(operation, body.into(), PathFacts::default()).unwrap();
+            prop_assert!(asked.demand().text_tokens >= tokens.total());
+        }
     }
 }
 
@@ -198,12 +220,12 @@ struct Row {
 impl Table {
     fn written(self) -> String {
         let mut text = String::from(
-            "| family | requests of | how many | least | median | priced | least | median |\n\
+            "| family | requests of | how many | tokens: least | median | priced | cost: least | median |\n\
              |---|---|--:|--:|--:|--:|--:|--:|\n",
         );
         let mut all = 0;
         for ((family, kind), row) in self.rows {
-            let count = row.tokens.len();
+            let (count, priced) = (row.tokens.len(), row.costs.len());
             all += count;
             let [tokens, costs] = [row.tokens, row.costs].map(|mut ratios| {
                 ratios.sort_by(f64::total_cmp);
@@ -212,8 +234,6 @@ impl Table {
                     None => "– | –".to_owned(),
                 }
             });
-            let priced = costs.split(" | ").next().filter(|least| *least != "–");
-            let priced = if priced.is_some() { "✓" } else { "–" };
             let _ = writeln!(
                 text,
                 "| {family} | {kind} | {count} | {tokens} | {priced} | {costs} |"

@@ -106,7 +106,7 @@ impl Worst {
         let rates = tariff.possible(tier, input.all, time);
         let rates = rates.map_err(|unpriced| match unpriced {
             Unpriced::Now => NoBound::new("model", Why::Price),
-            Unpriced::Tier => NoBound::new("service_tier", Why::Paid(Paid::Tier)),
+            Unpriced::Tier => NoBound::new(demand.tier_param, Why::Paid(Paid::Tier)),
         })?;
         let mut lines: Vec<Line> = Vec::with_capacity(rates.len());
         for rates in rates {

@@ -133,6 +133,12 @@ impl Said {
         *self == Self::EMPTY
     }
 
+    /// How many bytes of text it has.
+    pub fn bytes(&self) -> u64 {
+        let bytes = |kept: &Kept| kept.text.len() as u64 + kept.further_bytes;
+        self.kinds().into_iter().map(bytes).sum()
+    }
+
     /// The kinds of text.
     pub const fn kinds(&self) -> [&Kept; 3] {
         [&self.text, &self.thoughts, &self.calls]

@@ -23,7 +23,7 @@ pub fn read<'a>(demand: &mut Demand, body: impl Iterator<Item = (Cow<'a, str>, &
             "thinking" if thinking_budget(raw).is_some() => {
                 demand.output_min = BUDGET_MIN + 1;
             }
-            "service_tier" => demand.tier("service_tier", raw),
+            "service_tier" => demand.tier(raw),
             // The fast mode has its own price, as has the choice of where it runs.
             name @ ("speed" | "inference_geo") => match &*said(raw) {
                 "standard" | "global" | "not_available" => {}
@@ -98,7 +98,7 @@ fn tools(demand: &mut Demand, raw: &[u8]) {
     const KNOWN: [&str; 4] = ["bash_", "text_editor_", "computer_", "memory_"];
     demand.is_rendered(raw);
     for (index, tool) in elements(raw).enumerate() {
-        let kind = members(tool).find(|(name, _)| name == "type");
+        let kind = members(tool).find(|(name, raw)| name == "type" && !is_nothing(raw));
         match kind.map_or(Cow::Borrowed("custom"), |(_, raw)| said(raw)) {
             kind if kind == "custom" => demand.tools += 1,
             kind if KNOWN.iter().any(|lead| kind.starts_with(lead)) => demand.known_tools += 1,

@@ -17,6 +17,7 @@ const LIMITS: [&str; 6] = [
 
 pub fn read<'a>(demand: &mut Demand, body: impl Iterator<Item = (Cow<'a, str>, &'a [u8])>) {
     demand.output_param = "inferenceConfig.maxTokens";
+    demand.tier_param = "serviceTier";
     for (name, raw) in body {
         match &*name {
             "messages" => {
@@ -35,9 +36,7 @@ pub fn read<'a>(demand: &mut Demand, body: impl Iterator<Item = (Cow<'a, str>, &
                     demand.limit(limit);
                 }
             }
-            "serviceTier" => {
-                demand.tier("serviceTier", only(raw, &["type"]).unwrap_or_default());
-            }
+            "serviceTier" => demand.tier(only(raw, &["type"]).unwrap_or_default()),
             "performanceConfig" if only(raw, &["latency"]) != Some(b"\"standard\"") => {
                 demand.no_bound("performanceConfig", Paid::Tier);
             }

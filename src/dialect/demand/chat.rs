@@ -38,7 +38,7 @@ pub fn read<'a>(demand: &mut Demand, body: impl Iterator<Item = (Cow<'a, str>, &
             "response_format" => demand.is_rendered(raw),
             "max_completion_tokens" | "max_tokens" => demand.limit(raw),
             "n" => demand.count_choices("n", raw),
-            "service_tier" => demand.tier("service_tier", raw),
+            "service_tier" => demand.tier(raw),
             "modalities" if elements(raw).any(|kind| kind != b"\"text\"") => {
                 demand.no_bound("modalities", Paid::Output);
             }
@@ -63,7 +63,7 @@ pub fn read_completions<'a>(
             "max_tokens" => demand.limit(raw),
             // The server writes the best out of several, and all of them are paid for.
             name @ ("n" | "best_of") => demand.count_choices(name, raw),
-            "service_tier" => demand.tier("service_tier", raw),
+            "service_tier" => demand.tier(raw),
             name => costly(demand, name),
         }
     }

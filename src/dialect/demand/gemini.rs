@@ -7,13 +7,14 @@ use crate::dialect::scan::{elements, members, only, said};
 
 pub fn read<'a>(demand: &mut Demand, body: impl Iterator<Item = (Cow<'a, str>, &'a [u8])>) {
     demand.output_param = "generationConfig.maxOutputTokens";
+    demand.tier_param = "serviceTier";
     for (name, raw) in body {
         match &*name {
             "contents" => contents(demand, raw),
             "systemInstruction" | "system_instruction" => content(demand, raw, &name),
             "tools" => tools(demand, raw),
             "generationConfig" | "generation_config" => config(demand, raw),
-            "serviceTier" | "service_tier" => demand.tier(&name, raw),
+            "serviceTier" | "service_tier" => demand.tier(raw),
             "cachedContent" | "cached_content" => demand.no_bound(name, Paid::Stored),
             _ => {}
         }

@@ -12,7 +12,7 @@ mod chat;
 mod gemini;
 mod responses;
 
-use memchr::memmem;
+use memchr::{memchr3_iter, memmem};
 
 use super::scan::{elements, members, only, said};
 use super::{Dialect, Incoming, Operation, Tier};
@@ -57,6 +57,8 @@ pub struct Demand {
     pub choices: u64,
     /// The service tier that is asked for.
     pub tier: Tier,
+    /// The caller's own name of that.
+    pub tier_param: &'static str,
     /// Whether something may be written to the provider's cache for an hour, which costs more than for minutes.
     pub caches_for_an_hour: bool,
     /// What has no bound of its own.
@@ -95,7 +97,7 @@ impl Incoming {
     pub fn demand(&self) -> Demand {
         let body = &self.body()[..];
         let mut demand = Demand {
-            text_tokens: body.len() as u64,
+            text_tokens: body.len() as u64 + written_out(body),
             ..Demand::default()
         };
         match self.operation {
@@ -126,6 +128,7 @@ impl Default for Demand {
             output_param: "max_tokens",
             choices: 1,
             tier: Tier::Standard,
+            tier_param: "service_tier",
             caches_for_an_hour: false,
             unbounded: Vec::new(),
         }
@@ -208,12 +211,12 @@ impl Demand {
     }
 
     /// A service tier by its name, in any provider's words.
-    fn tier(&mut self, param: &str, raw: &[u8]) {
+    fn tier(&mut self, raw: &[u8]) {
         match &*said(raw).to_ascii_lowercase() {
             "auto" | "default" | "standard" | "standard_only" | "on_demand" | "scale"
             | "reserved" | "unspecified" => {}
             name => match Tier::named(name) {
-                Tier::Standard => self.no_bound(param, Paid::Tier),
+                Tier::Standard => self.no_bound(self.tier_param, Paid::Tier),
                 tier => self.tier = tier,
             },
         }
@@ -253,6 +256,21 @@ fn is_data(url: &[u8]) -> bool {
 fn is_text(file: &[u8]) -> bool {
     only(file, &["file_data"]).is_some_and(|data| data.starts_with(b"\"data:text/plain"))
         && members(file).all(|(name, _)| matches!(&*name, "type" | "file_data" | "filename"))
+}
+
+/// How many bytes more a text has once its compatible forms are written out, as some tokenizers do first (NFKC: Claude's
+/// published one, Cohere's for embeddings): `ﷺ` becomes 33 bytes out of 3, and a squared word 18. Escaped, they have 6.
+fn written_out(body: &[u8]) -> u64 {
+    let more = memchr3_iter(0xEF, 0xE3, b'\\', body).map(|at| match body.get(at..at + 4) {
+        // U+FDFA and U+FDFB; then what else is between U+FB00 and U+FEFF, and between U+3200 and U+33FF.
+        Some([0xEF, 0xB7, 0xBA | 0xBB, _]) => 30,
+        Some([0xEF, 0xAC..=0xBB, ..]) => 9,
+        Some([0xE3, 0x88..=0x8F, ..]) => 15,
+        Some([b'\\', b'u', b'f' | b'F', b'b'..=b'e' | b'B'..=b'E']) => 27,
+        Some([b'\\', b'u', b'3', b'2' | b'3']) => 12,
+        _ => 0,
+    });
+    more.sum()
 }
 
 /// Whether the body may ask a cache to keep something for an hour.

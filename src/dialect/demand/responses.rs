@@ -17,7 +17,7 @@ pub fn read<'a>(demand: &mut Demand, body: impl Iterator<Item = (Cow<'a, str>, &
             "tools" => tools(demand, raw, "tools"),
             "text" => demand.is_rendered(raw),
             "max_output_tokens" => demand.limit(raw),
-            "service_tier" => demand.tier("service_tier", raw),
+            "service_tier" => demand.tier(raw),
             name @ ("previous_response_id" | "conversation" | "prompt") => {
                 demand.no_bound(name, Paid::Stored);
             }

@@ -134,6 +134,25 @@ fn no_spelling_of_a_text_has_fewer_tokens_than_bytes() {
 }
 
 #[test]
+fn what_a_tokenizer_writes_out_is_counted_written_out() {
+    // Each with the bytes of its compatible form.
+    for (raw, bytes) in [
+        ("ﷺ", 33),
+        ("\\ufdfa", 33),
+        ("\\uFDFB", 15),
+        ("㌖", 18),
+        ("\\u3316", 18),
+        ("ﬃ", 3),
+        ("ﱞ", 5),
+    ] {
+        let body = format!(r#"{{"messages":[{{"role":"user","content":"{raw}"}}]}}"#);
+        let read = demand(Operation::Generate(Dialect::Chat), &body);
+        let around = body.len() - raw.len();
+        assert!(read.text_tokens >= (around + bytes) as u64, "{raw}");
+    }
+}
+
+#[test]
 fn media_are_counted_and_are_no_text() {
     use Dialect::*;
     let data = "A".repeat(4_000);

@@ -225,6 +225,10 @@ fn of_a_recorded_request_nothing_else_changes() {
         let Some((_, dialect)) = ends.into_iter().find(|(end, _)| path.ends_with(end)) else {
             continue;
         };
+        // Answers that are fetched later are asked for without a body.
+        if !one.request.is_object() {
+            continue;
+        }
         let operation = Operation::Generate(dialect);
         let facts = PathFacts {
             model: (!operation.has_model_in_body()).then(|| "m".to_owned()),
