@@ -5,14 +5,16 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 
+use super::budgets::{Book, Budget, Fund, Owner};
 use super::limits::{Forecast, Gauge, Limiter};
 use crate::config::limits::Limits;
 
 /// The counts of every name in the configuration. What no configuration in use names any more is forgotten.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Counters {
     gauges: Table<Gauge>,
     forecasts: Table<Forecast>,
+    books: Table<Book>,
 }
 
 type Table<T> = Mutex<HashMap<String, Weak<T>>>;
@@ -30,6 +32,15 @@ impl Counters {
             limits,
             gauge: find(&self.gauges, &format!("{kind}:{}", path.join("/"))),
         })
+    }
+
+    /// The funds of an owner, each with its book.
+    pub fn funds(&self, owner: &Owner, budgets: &[Budget]) -> Vec<Arc<Fund>> {
+        let fund = |budget: &Budget| {
+            let book = |name: &str| find(&self.books, name);
+            Arc::new(Fund::new(owner.clone(), budget.clone(), book))
+        };
+        budgets.iter().map(fund).collect()
     }
 
     /// What requests for a model are foretold by.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate, Utc};
 
-use super::budgets::{Budget, BudgetsSection};
+use super::budgets::{Budget, Fund, Owner};
 use super::counters::Counters;
 use super::limits::Limiter;
 use super::patterns::Patterns;
@@ -21,7 +21,7 @@ const DEMO_KEY: &str = "755c93bad36311215cbf70a59a66505ebd6211f573c5275420ee63e2
 pub type Digest = [u8; 32];
 
 /// Every key, found by its digest.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Keys {
     /// Looked up by the digest of what was presented: how long that takes tells something about a digest's bytes and
     /// so nothing about a key's. The whole digest is compared at the end.
@@ -29,7 +29,6 @@ pub struct Keys {
 }
 
 /// A credential and what it may do.
-#[derive(Debug)]
 pub struct Key {
     /// Its name in logs.
     pub name: Arc<str>,
@@ -39,13 +38,12 @@ pub struct Key {
     /// The first day on which it is refused.
     expires: Option<NaiveDate>,
     /// What it may cost.
-    pub budgets: Arc<[Budget]>,
+    pub funds: Vec<Arc<Fund>>,
     /// How much it may ask for; None where that is not limited.
     pub limiter: Option<Limiter>,
 }
 
 /// Who pays.
-#[derive(Debug)]
 pub struct Team {
     /// Its name in logs and metrics.
     pub name: Arc<str>,
@@ -53,11 +51,9 @@ pub struct Team {
     pub index: usize,
     models: Patterns,
     /// What its keys may cost together.
-    pub budgets: Arc<[Budget]>,
+    pub funds: Vec<Arc<Fund>>,
     /// What they may cost by a model, by its name in the configuration.
-    pub per_model: HashMap<String, Arc<[Budget]>>,
-    /// What each of its users may cost.
-    pub per_user: Arc<[Budget]>,
+    pub per_model: HashMap<String, Vec<Arc<Fund>>>,
     /// How much its keys may ask for together; None where that is not limited.
     pub limiter: Option<Limiter>,
 }
@@ -107,13 +103,16 @@ impl Keys {
                     .models
                     .map(|models| narrower(&models, &team, &path, known_models, document));
                 let limits = Limits::resolve(key.limits.as_ref(), &field("limits"), document);
+                let budgets = Budget::resolve(key.budget.as_ref(), &field("budget"), document);
+                let key_name: Arc<str> = key.name.as_str().into();
                 let entry = Key {
                     team: team.clone(),
                     models,
                     expires: key.expires.map(|date| date.0),
-                    budgets: Budget::resolve(key.budget.as_ref(), &field("budget"), document),
                     limiter: counters.limiter("key", &[&name, &key.name], limits),
-                    name: key.name.into(),
+                    funds: counters
+                        .funds(&Owner::Key(team.name.clone(), key_name.clone()), &budgets),
+                    name: key_name,
                 };
                 if let Some(first) = keys.by_digest.get(&digest) {
                     let message = format!(
@@ -147,6 +146,14 @@ impl Keys {
         }
     }
 
+    /// Every fund of every key and team.
+    pub fn funds(&self) -> impl Iterator<Item = &Arc<Fund>> {
+        self.by_digest.values().flat_map(|key| {
+            let of_models = key.team.per_model.values().flatten();
+            key.funds.iter().chain(of_models).chain(&key.team.funds)
+        })
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.by_digest.len()
@@ -177,31 +184,27 @@ impl Team {
         let path = ["teams", name];
         let at = |field| ["teams", name, field];
         let models = patterns(&section.models, &path, known_models, document);
+        let team: Arc<str> = name.into();
         let mut per_model = HashMap::new();
         for (model, share) in &section.per_model {
             let path = ["teams", name, "per_model", model];
             check_model(model, &section.models, &path, known_models, document);
-            let budgets = of_share(&share.budget, &path, document);
-            per_model.insert(model.clone(), budgets);
+            let budget = [&path[..], &["budget"]].concat();
+            let budgets = Budget::resolve(Some(&share.budget), &budget, document);
+            let owner = Owner::Model(team.clone(), model.as_str().into());
+            per_model.insert(model.clone(), counters.funds(&owner, &budgets));
         }
         let limits = Limits::resolve(section.limits.as_ref(), &at("limits"), document);
-        let per_user = section.per_user.as_ref();
-        let per_user = per_user.map(|share| of_share(&share.budget, &at("per_user"), document));
+        let budgets = Budget::resolve(section.budget.as_ref(), &at("budget"), document);
         Self {
-            name: name.into(),
+            funds: counters.funds(&Owner::Team(team.clone()), &budgets),
+            name: team,
             index,
             models,
-            budgets: Budget::resolve(section.budget.as_ref(), &at("budget"), document),
             per_model,
-            per_user: per_user.unwrap_or_default(),
             limiter: counters.limiter("team", &[name], limits),
         }
     }
-}
-
-/// The budgets of a model or a user, whose section stands at `path`.
-fn of_share(section: &BudgetsSection, path: &[&str], document: &mut Document) -> Arc<[Budget]> {
-    Budget::resolve(Some(section), &[path, &["budget"]].concat(), document)
 }
 
 /// A model with a budget of its own is one of the file, and the team may use it.
@@ -337,9 +340,8 @@ mod tests {
             name: "t".into(),
             index: 0,
             models: Patterns::new(["*"]),
-            budgets: Arc::default(),
+            funds: Vec::new(),
             per_model: HashMap::new(),
-            per_user: Arc::default(),
             limiter: None,
         });
         let key = Key {
@@ -347,7 +349,7 @@ mod tests {
             team,
             models: None,
             expires: NaiveDate::from_ymd_opt(2027, 1, 1),
-            budgets: Arc::default(),
+            funds: Vec::new(),
             limiter: None,
         };
         let keys = Keys {
@@ -356,9 +358,9 @@ mod tests {
         let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
         assert!(keys.identify(b"secret", at("2026-12-31T23:59:59Z")).is_ok());
         let expired = keys.identify(b"secret", at("2027-01-01T00:00:00Z"));
-        assert_eq!(expired.unwrap_err(), NotIdentified::Expired);
+        assert_eq!(expired.err(), Some(NotIdentified::Expired));
         let unknown = keys.identify(b"Secret", at("2026-01-01T00:00:00Z"));
-        assert_eq!(unknown.unwrap_err(), NotIdentified::Unknown);
+        assert_eq!(unknown.err(), Some(NotIdentified::Unknown));
     }
 
     #[test]

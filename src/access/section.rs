@@ -23,7 +23,7 @@ pub struct TeamSection {
     #[serde(default)]
     pub per_model: IndexMap<String, ShareSection>,
     /// A budget of each user, besides the team's own: whoever a request's `user` names.
-    pub per_user: Option<ShareSection>,
+    pub per_user: Option<NotBuilt>,
     /// What is hidden from providers.
     pub privacy: Option<NotBuilt>,
     /// What is answered from the cache.
@@ -33,7 +33,7 @@ pub struct TeamSection {
     pub keys: Vec<KeySection>,
 }
 
-/// What one model or one user may have of a team's money.
+/// What one model may have of a team's money.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ShareSection {

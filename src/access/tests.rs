@@ -1,6 +1,7 @@
 //! What teams and keys may cost and ask for, as the file says it.
 
 use std::num::NonZeroU64;
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 use schemars::JsonSchema;
@@ -38,23 +39,22 @@ fn resolve(team: &str, key: &str) -> (Keys, String) {
 #[test]
 fn budgets_and_limits_belong_to_who_has_them() {
     let team = "    budget: { usd: 500, per: month }\n    limits: { rpm: 600 }\n    per_model: { fast: { budget: { usd: 100, per: month } }, \
-                'openai/*': { budget: [{ usd: 2, per: day }, { usd: 3, per: week }] } }\n    per_user: { budget: { usd: 1, per: day } }";
+                'openai/*': { budget: [{ usd: 2, per: day }, { usd: 3, per: week }] } }";
     let key = "        budget: { usd: 20, per: day }\n        limits: { tpm: 100 }";
     let (keys, said) = resolve(team, key);
     assert!(said.contains("0 errors, 0 warnings"), "{said}");
     let key = keys.identify(b"", chrono::Utc::now()).unwrap();
-    let amounts = |budgets: &[budgets::Budget]| -> Vec<String> {
-        budgets
+    let amounts = |funds: &[Arc<budgets::Fund>]| -> Vec<String> {
+        funds
             .iter()
-            .map(|budget| budget.usd.to_string())
+            .map(|fund| fund.budget.usd.to_string())
             .collect()
     };
     let team = &key.team;
-    assert_eq!(amounts(&key.budgets), ["20"]);
-    assert_eq!(amounts(&team.budgets), ["500"]);
+    assert_eq!(amounts(&key.funds), ["20"]);
+    assert_eq!(amounts(&team.funds), ["500"]);
     assert_eq!(amounts(&team.per_model["fast"]), ["100"]);
     assert_eq!(amounts(&team.per_model["openai/*"]), ["2", "3"]);
-    assert_eq!(amounts(&team.per_user), ["1"]);
     let limits = |limiter: &Option<limits::Limiter>| limiter.as_ref().unwrap().limits;
     assert_eq!(limits(&key.limiter).tokens[1], NonZeroU64::new(100));
     assert_eq!(limits(&team.limiter).requests[1], NonZeroU64::new(600));
@@ -85,9 +85,9 @@ fn a_mistake_is_told_where_it_stands() {
             "",
         ),
         (
-            "    per_user: { budget: { usd: 1, per: day, timezone: Utc } }",
+            "    budget: { usd: 1, per: day, timezone: Utc }",
             "",
-            "4:55",
+            "4:43",
             "there is no time zone `Utc`",
             "did you mean `UTC`?",
         ),

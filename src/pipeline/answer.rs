@@ -216,9 +216,12 @@ fn cost_field(record: &Record<'_>) -> Option<(HeaderName, HeaderValue)> {
 
 /// What the caller is told besides the answer: the limits that are near, and the route that its request took.
 pub(super) fn told(record: &Record<'_>, verdict: &str) -> Vec<(HeaderName, HeaderValue)> {
-    let mut fields: Vec<_> = limit_fields(&record.left).collect();
-    fields.extend(route_fields(record, verdict));
-    fields
+    let mut told: Vec<_> = limit_fields(&record.left).collect();
+    if let Some(max) = record.output_max {
+        told.push((fields::X_MAX_TOKENS.clone(), HeaderValue::from(max)));
+    }
+    told.extend(route_fields(record, verdict));
+    told
 }
 
 fn route_fields(record: &Record<'_>, verdict: &str) -> Vec<(HeaderName, HeaderValue)> {

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
+use super::bound::Bound;
 use super::fields::{X_AMZN_ERRORTYPE, X_DROPPED, X_UPSTREAM_REQUEST_ID};
 use super::meter::Meter;
 use super::plan::{Back, Plan, Translation};
@@ -39,6 +40,8 @@ pub struct Attempt<'a> {
     pub deadline: Instant,
     /// The largest whole answer, in bytes.
     pub max_answer: u64,
+    /// How long a stream may become.
+    pub bound: Option<Bound>,
     /// Writes the cost into a stream's usage, where that is asked for.
     pub meter: Option<Box<Meter>>,
 }

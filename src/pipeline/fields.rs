@@ -22,6 +22,7 @@ fields! {
     X_DROPPED = "x-tollgate-dropped";
     X_ESTIMATED = "x-tollgate-estimated";
     X_GOOG_API_KEY = "x-goog-api-key";
+    X_MAX_TOKENS = "x-tollgate-max-tokens";
     X_MODEL = "x-tollgate-model";
     RETRY_AFTER_MS = "retry-after-ms";
     X_RATELIMIT_LIMIT_REQUESTS = "x-ratelimit-limit-requests";

@@ -5,12 +5,36 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::{Notify, watch};
 
-use super::settle::{Attempted, Settler};
+use super::settle::{Attempted, Books, Settler};
+use crate::access::budgets::{Fund, Reached, Treasury};
 use crate::snapshot::Snapshot;
-use crate::spend::ledger::{Ledger, Location};
+use crate::spend::Usd;
+use crate::spend::ledger::{Ledger, LedgerError, Location};
 use crate::telemetry::{LedgerState, Log, Metrics};
+
+/// Something that operators hear of a budget.
+pub enum Notice {
+    /// A share of it was reached that is to be told.
+    Reached {
+        /// Of which budget.
+        fund: Arc<Fund>,
+        /// Which, and when.
+        reached: Reached,
+    },
+    /// A provider has charged more than the most that a request could cost.
+    Overshot {
+        /// One of the budgets that paid for it.
+        fund: Arc<Fund>,
+        /// The most that it could cost.
+        reserved: Usd,
+        /// What it did cost.
+        cost: Usd,
+    },
+}
 
 /// The state of a running gateway.
 pub struct Gateway {
@@ -25,6 +49,10 @@ pub struct Gateway {
     pub ledger: Option<Arc<Ledger>>,
     /// Where that is.
     pub ledger_location: Option<Location>,
+    /// What budgets know of the time before this process, and where they are noted.
+    pub treasury: Treasury,
+    /// What is to be told of budgets, to whoever takes it first.
+    pub notices: Mutex<Option<UnboundedReceiver<Notice>>>,
     settler: Settler,
 }
 
@@ -37,13 +65,21 @@ impl Gateway {
         log: Log,
     ) -> Self {
         let settings = snapshot.ledger.as_ref();
+        let location = settings.map(|settings| settings.location.clone());
+        let (sender, receiver) = unbounded_channel();
+        let books = Books {
+            ledger: ledger.clone(),
+            notices: sender,
+        };
         Self {
-            ledger_location: settings.map(|settings| settings.location.clone()),
+            treasury: Treasury::new(ledger.clone().zip(location.clone())),
+            ledger_location: location,
+            notices: Mutex::new(Some(receiver)),
             snapshot: ArcSwap::from_pointee(snapshot),
             metrics,
             log,
             drain: Drain::default(),
-            settler: Settler::start(ledger.clone()),
+            settler: Settler::start(books),
             ledger,
         }
     }
@@ -51,6 +87,14 @@ impl Gateway {
     /// Puts down what an attempt used and cost.
     pub(super) fn settle(&self, attempted: Attempted) {
         self.settler.settle(attempted);
+    }
+
+    /// Opens the books of a configuration's budgets: reads what was spent in their windows. Blocks.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub fn open_books(&self, snapshot: &Snapshot) -> Result<(), LedgerError> {
+        self.treasury.open(snapshot.keys.funds())
     }
 
     /// Puts the state of the ledger into the metrics.
@@ -74,6 +118,14 @@ impl Gateway {
     /// Makes all that has been settled durable, for the last moments of the process. Tells whether all of it is. Blocks.
     pub fn close_ledger(&self, within: Duration) -> bool {
         self.settler.flush(within);
+        for page in self
+            .snapshot()
+            .keys
+            .funds()
+            .filter_map(|fund| fund.present())
+        {
+            page.close();
+        }
         let mut ledger = self.ledger.iter();
         ledger.all(|ledger| ledger.close(within))
     }

@@ -6,12 +6,14 @@ mod admit;
 mod answer;
 mod attempt;
 mod bill;
+mod bound;
 mod caller;
 mod decode;
 mod embed;
 mod fields;
 mod gateway;
 mod meter;
+mod money;
 mod plan;
 mod record;
 mod settle;
@@ -22,7 +24,7 @@ mod surface;
 mod way;
 
 pub use caller::{HEAD_MAX, large_head, new_request_id};
-pub use gateway::{Drain, Gateway, Stage};
+pub use gateway::{Drain, Gateway, Notice, Stage};
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -38,6 +40,7 @@ use crate::route::{Model, Target};
 use crate::snapshot::Snapshot;
 use crate::spend::prices::Unknown;
 use crate::telemetry::Level;
+use admit::{Admission, Asked, admit};
 use attempt::{Attempt, NoAnswer, Reply};
 use bill::Bill;
 use caller::{Caller, Gone, Unreadable};
@@ -118,13 +121,22 @@ async fn serve(
     let bill = Bill::new(&snapshot.prices, &target);
     check_priced(&bill, snapshot, &target)?;
     ledger_has_room(gateway).await?;
-    admit::admit(&incoming, snapshot, &key, model, &target, caller, record).await?;
+    let asked = Asked {
+        incoming: &incoming,
+        key: &key,
+        model,
+        target: &target,
+        bill: &bill,
+    };
+    let output_max = admit(&asked, gateway, snapshot, caller, record).await?;
 
     // 5. Hide, 6. look up: each has its line here when its room is built.
 
     // 7. Route: one target, one attempt, in the target's dialect.
     let plan = match ask.operation {
-        Operation::Generate(_) => Plan::text(&incoming, ask.framing, &key, model, &target, None)?,
+        Operation::Generate(_) => {
+            Plan::text(&incoming, ask.framing, &key, model, &target, output_max)?
+        }
         Operation::Embed(_) => Plan::embeddings(&incoming, model, &target)?,
         Operation::CountTokens(_) => match Plan::count(&incoming, &target)? {
             Some(plan) => plan,
@@ -141,6 +153,7 @@ async fn serve(
         timeouts: model.timeouts,
         deadline: deadline(caller, model.timeouts.total)?,
         max_answer: snapshot.server.max_answer.0,
+        bound: record.admission.as_deref().and_then(Admission::bound),
         meter: surface::meter(&caller.head().headers, &incoming, &bill),
     };
     record.attempt(target.name.clone(), bill);

@@ -42,9 +42,11 @@ pub struct Record<'a> {
     /// What is known of an answer whose provider does not say what it used.
     pub evidence: Option<Box<Evidence>>,
     /// What it was admitted with, where it is limited.
-    pub admission: Option<Admission>,
+    pub admission: Option<Box<Admission>>,
     /// What is left of its limits.
     pub left: Left,
+    /// How long the answer may be, where that is less than the caller asked for.
+    pub output_max: Option<u64>,
     /// Whether the caller asked for a stream.
     pub stream: bool,
     first_token: Option<Instant>,
@@ -82,6 +84,7 @@ impl<'a> Record<'a> {
             evidence: None,
             admission: None,
             left: Left::default(),
+            output_max: None,
             stream: false,
             first_token: None,
             outcome: Outcome::Open,
@@ -93,6 +96,9 @@ impl<'a> Record<'a> {
     pub fn attempt(&mut self, target: Arc<str>, bill: Bill) {
         self.target = Some(target);
         self.attempts += 1;
+        if let Some(admission) = &mut self.admission {
+            admission.spend();
+        }
         self.bill = Some(bill);
     }
 

@@ -9,9 +9,11 @@ use std::sync::mpsc::{self, SyncSender};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use tokio::sync::mpsc::UnboundedSender;
 
 use super::admit::Admission;
 use super::bill::{Bill, Charge};
+use super::gateway::Notice;
 use crate::dialect::common::Said;
 use crate::dialect::{Dialect, Incoming, Tier, Usage};
 use crate::spend::ledger::{Ledger, Row};
@@ -53,12 +55,28 @@ pub struct Attempted {
     /// What is known of the answer.
     pub evidence: Box<Evidence>,
     /// What the request was admitted with, where it is limited.
-    pub admission: Option<Admission>,
+    pub admission: Option<Box<Admission>>,
+}
+
+/// Where it is put down what attempts used and cost.
+#[derive(Clone)]
+pub struct Books {
+    /// The durable record, where there is one.
+    pub ledger: Option<Arc<Ledger>>,
+    /// Who hears what happens to budgets.
+    pub notices: UnboundedSender<Notice>,
+}
+
+impl Books {
+    fn notify(&self) -> impl Fn(Notice) + '_ {
+        // Nobody listens only when the process ends. What is told is bounded: a few shares of each budget, and overshots.
+        |notice| drop(self.notices.send(notice))
+    }
 }
 
 /// Settles attempts.
 pub struct Settler {
-    ledger: Option<Arc<Ledger>>,
+    books: Books,
     counting: SyncSender<Attempted>,
     waiting: Arc<Waiting>,
 }
@@ -71,16 +89,16 @@ struct Waiting {
 
 impl Settler {
     /// Starts the counting thread.
-    pub fn start(ledger: Option<Arc<Ledger>>) -> Self {
+    pub fn start(books: Books) -> Self {
         let (counting, to_count) = mpsc::sync_channel::<Attempted>(WAITING_MAX);
         let waiting = Arc::<Waiting>::default();
-        let (of_thread, counted) = (ledger.clone(), waiting.clone());
+        let (of_thread, counted) = (books.clone(), waiting.clone());
         let count = move || {
             for attempted in to_count {
                 let size = attempted.size();
                 let usage = attempted.count();
                 let tier = Tier::Standard;
-                attempted.finish(usage, tier, true, of_thread.as_deref());
+                attempted.finish(usage, tier, true, &of_thread);
                 counted.bytes.fetch_sub(size, Ordering::AcqRel);
                 counted.attempts.fetch_sub(1, Ordering::AcqRel);
             }
@@ -90,7 +108,7 @@ impl Settler {
             .spawn(count);
         started.expect("a process that starts has room for a thread");
         Self {
-            ledger,
+            books,
             counting,
             waiting,
         }
@@ -100,10 +118,10 @@ impl Settler {
     pub fn settle(&self, attempted: Attempted) {
         match attempted.bill.charge {
             Charge::Reported(usage, tier) => {
-                attempted.finish(usage, tier, false, self.ledger.as_deref());
+                attempted.finish(usage, tier, false, &self.books);
             }
             Charge::Free => {
-                attempted.finish_free(self.ledger.as_deref());
+                attempted.finish_free(&self.books);
             }
             Charge::Open => self.count(attempted),
         }
@@ -128,7 +146,7 @@ impl Settler {
             self.waiting.bytes.fetch_sub(size, Ordering::AcqRel);
             self.waiting.attempts.fetch_sub(1, Ordering::AcqRel);
             let usage = attempted.guess();
-            attempted.finish(usage, Tier::Standard, true, self.ledger.as_deref());
+            attempted.finish(usage, Tier::Standard, true, &self.books);
         }
     }
 
@@ -198,7 +216,7 @@ impl Attempted {
     }
 
     /// Puts down what was used.
-    fn finish(self, usage: Usage, tier: Tier, is_estimated: bool, ledger: Option<&Ledger>) {
+    fn finish(self, usage: Usage, tier: Tier, is_estimated: bool, books: &Books) {
         let priced = self.bill.price(&usage, tier);
         let cost = priced.as_ref().map(|priced| priced.cost.usd());
         let tokens = [
@@ -208,9 +226,6 @@ impl Attempted {
             usage.cache_write_tokens,
             usage.reasoning_tokens,
         ];
-        if let Some(admission) = self.admission.take() {
-            admission.settle(&usage);
-        }
         let usd = cost.map(Usd::as_f64);
         let is_news = self.series.used(tokens, usd, is_estimated);
         if is_news && !self.bill.is_own {
@@ -219,20 +234,27 @@ impl Attempted {
                 self.target
             );
         }
-        if let (Some(ledger), Some(mut row)) = (ledger, self.row) {
+        // The row first: what it says is in the ledger's queue before the money that covered it is free.
+        if let (Some(ledger), Some(mut row)) = (&books.ledger, self.row) {
             row.usage = usage;
             row.estimated = is_estimated;
             row.cost = cost;
             row.price = priced.map(|priced| priced.used);
             ledger.push(*row);
         }
+        if let Some(admission) = self.admission {
+            admission.settle(&usage, cost, &books.notify());
+        }
     }
 
     /// Puts down an attempt that used nothing.
-    fn finish_free(self, ledger: Option<&Ledger>) {
-        if let (Some(ledger), Some(mut row)) = (ledger, self.row) {
+    fn finish_free(self, books: &Books) {
+        if let (Some(ledger), Some(mut row)) = (&books.ledger, self.row) {
             row.cost = Some(Usd::ZERO);
             ledger.push(*row);
+        }
+        if let Some(admission) = self.admission {
+            admission.settle_free(&books.notify());
         }
     }
 }

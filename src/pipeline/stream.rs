@@ -10,6 +10,7 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderName, HeaderValue};
 
 use super::attempt::{Attempt, malformed, timeout_at};
+use super::bound::Bound;
 use super::meter::Meter;
 use super::way::{Seen, Shown, Way};
 use crate::dialect::common::{Context, Delta, Said};
@@ -42,6 +43,7 @@ pub struct Stream {
     refusal: Option<Error>,
     /// What is told once the frames before it have been taken.
     fault: Option<Failure>,
+    bound: Option<Bound>,
     meter: Option<Box<Meter>>,
 }
 
@@ -97,6 +99,7 @@ impl Stream {
             dialect,
             refusal: None,
             fault: None,
+            bound: attempt.bound.clone(),
             meter: attempt.meter.clone(),
             ready: BytesMut::new(),
             ending: None,
@@ -234,6 +237,19 @@ impl Stream {
                     break;
                 }
             };
+            if let Some(bound) = &mut self.bound
+                && bound.is_passed(
+                    self.way.said().bytes(),
+                    self.way.usage().map(|(usage, _)| usage),
+                )
+            {
+                written.truncate(before);
+                self.fault = Some(Failure::new(
+                    FailureKind::TooLong,
+                    "more tokens than it was limited to",
+                ));
+                break;
+            }
             if let Some(meter) = &self.meter {
                 let event = match shown {
                     Shown::AsItCame => &frame,

@@ -125,6 +125,15 @@ impl Way {
         usage.map(|usage| (usage, tier))
     }
 
+    /// What the stream has said so far.
+    pub const fn said(&self) -> &Said {
+        match self {
+            Self::Watched(watch) => &watch.said,
+            Self::Forwarded(forwarded) => &forwarded.heard.said,
+            Self::Translated(translated) => &translated.heard.said,
+        }
+    }
+
     /// Takes what the stream has said so far.
     pub const fn take_said(&mut self) -> Said {
         let said = match self {

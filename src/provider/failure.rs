@@ -30,6 +30,8 @@ pub enum FailureKind {
     Malformed,
     /// The answer is larger than the limit.
     TooLarge,
+    /// It goes on beyond the length that it was limited to.
+    TooLong,
     /// A time limit passed.
     Timeout(Phase),
 }
@@ -68,6 +70,7 @@ impl Failure {
             | FailureKind::Cut
             | FailureKind::Malformed
             | FailureKind::TooLarge
+            | FailureKind::TooLong
             | FailureKind::Timeout(_) => true,
         }
     }
@@ -88,6 +91,7 @@ impl fmt::Display for Failure {
             FailureKind::Lost => "the connection closed before an answer",
             FailureKind::Cut => "the connection closed within the answer",
             FailureKind::Malformed => "the answer could not be understood",
+            FailureKind::TooLong => "the answer is longer than it was limited to",
             FailureKind::TooLarge => "the answer is larger than `server.max_answer`",
             FailureKind::Timeout(phase) => {
                 return write!(f, "it took longer than `timeout.{}`", phase.name());

@@ -5,6 +5,7 @@ mod section;
 pub use section::{DefaultsSection, ModelSection};
 
 use std::collections::HashMap;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use crate::config::limits::Limits;
@@ -37,6 +38,8 @@ pub struct Model {
     pub strict: bool,
     /// How much it may be asked for.
     pub limits: Limits,
+    /// The longest answer of each choice, in tokens.
+    pub max_output_tokens: Option<u64>,
     provider: Arc<Provider>,
     /// The provider's name for it, with a `*` where the name's `*` goes.
     upstream_name: String,
@@ -186,6 +189,7 @@ impl Model {
             timeouts: Timeouts::resolve(sections),
             strict: section.strict,
             limits,
+            max_output_tokens: section.max_output_tokens.map(NonZeroU64::get),
             provider: provider.clone(),
             upstream_name: upstream_name.to_owned(),
         })

@@ -1,5 +1,7 @@
 //! `models` and `defaults` in the configuration.
 
+use std::num::NonZeroU64;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -27,8 +29,8 @@ pub struct ModelSection {
     pub pick: Option<NotBuilt>,
     /// Steps tried in order.
     pub chain: Option<NotBuilt>,
-    /// A cap on the length of answers.
-    pub max_output_tokens: Option<NotBuilt>,
+    /// The longest answer, in tokens: a caller who asks for more, or says nothing, is limited to it (`x-tollgate-max-tokens`).
+    pub max_output_tokens: Option<NonZeroU64>,
     /// Whether a field that the target cannot carry is an error; else it is left out, and named in
     /// `x-tollgate-dropped`.
     #[serde(default)]

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::app::Handler;
 use super::reload::Reloader;
-use super::spend;
+use super::{budgets, spend};
 use crate::access::digest;
 use crate::pipeline::{Gateway, Stage};
 
@@ -52,6 +52,7 @@ impl Admin {
         match (head.method.clone(), path) {
             (Method::GET, "/metrics") => {
                 gateway.observe_ledger();
+                budgets::observe(gateway);
                 Answer {
                     status: StatusCode::OK,
                     media_type: "text/plain; version=0.0.4; charset=utf-8",
@@ -109,6 +110,7 @@ impl Admin {
                 media_type: "application/yaml",
                 body: gateway.snapshot().shown.clone().into(),
             },
+            (&Method::GET, "/admin/v1/budgets") => json(StatusCode::OK, &budgets::list(gateway)),
             (&Method::GET, "/admin/v1/spend") => spend::answer(query, gateway).await,
             _ => not_found(),
         }
@@ -143,7 +145,7 @@ fn authorize(gateway: &Gateway, session: &ServerSession) -> Result<(), Answer> {
 }
 
 fn not_found() -> Answer {
-    let message = "served are GET /metrics, GET /healthz, GET /readyz, POST /admin/v1/reload, GET /admin/v1/config, GET /admin/v1/spend";
+    let message = "served are GET /metrics, GET /healthz, GET /readyz, POST /admin/v1/reload, GET /admin/v1/config, GET /admin/v1/budgets, GET /admin/v1/spend";
     error(StatusCode::NOT_FOUND, message)
 }
 

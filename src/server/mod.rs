@@ -2,6 +2,7 @@
 
 mod admin;
 mod app;
+mod budgets;
 mod listen;
 mod metered;
 mod reload;
@@ -14,11 +15,14 @@ use std::time::Duration;
 
 use anyhow::Result;
 use pingora_core::server::ShutdownWatch;
+use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Semaphore, oneshot, watch};
 
+use crate::access::budgets::Alerter;
 use crate::pipeline::{Gateway, Stage};
 use crate::provider::Dialer;
+use crate::provider::fetch::Dialled;
 use crate::snapshot::Snapshot;
 use crate::spend::ledger::{self, Ledger};
 use crate::telemetry::{Level, Log, Metrics};
@@ -34,6 +38,9 @@ const SWEEP_EVERY: Duration = Duration::from_secs(10);
 /// How long the last rows may take to become durable when the process ends.
 const LEDGER_CLOSE: Duration = Duration::from_secs(10);
 
+/// How long the last alerts may take to be sent.
+const ALERTS_CLOSE: Duration = Duration::from_secs(2);
+
 /// Connections to the admin plane.
 const ADMIN_CONNECTIONS_MAX: usize = 256;
 
@@ -41,6 +48,7 @@ const ADMIN_CONNECTIONS_MAX: usize = 256;
 pub struct Server {
     gateway: Arc<Gateway>,
     reloader: Arc<Reloader>,
+    alerter: Alerter,
     certificate: Option<Arc<Certificate>>,
     /// One a worker.
     data: Vec<Socket>,
@@ -88,9 +96,12 @@ impl Server {
             .map(|settings| open_ledger(settings, &log))
             .transpose()?;
         let gateway = Arc::new(Gateway::new(snapshot, ledger, metrics, log));
+        gateway.open_books(&gateway.snapshot())?;
+        let alerter = Alerter::start(Arc::new(Dialled(dialer.clone())), Handle::current());
         let reloader = Reloader::new(path, gateway.clone(), dialer, certificate.clone());
         Ok(Self {
             reloader: Arc::new(reloader),
+            alerter,
             gateway,
             certificate,
             data,
@@ -168,6 +179,7 @@ impl Server {
             let door = Door::new(self.gateway.clone(), Admin { reloader }, places);
             tokio::spawn(async move { socket.serve("admin", door, None, admin_shutdown).await });
         }
+        tokio::spawn(budgets::tell(self.gateway.clone(), self.alerter.clone()));
         ready();
 
         let serving = serve_until_signal(&self.gateway, &self.reloader, &mut signals);
@@ -181,6 +193,7 @@ impl Server {
             let message = "not all that was spent could be recorded";
             self.gateway.log.event(Level::Error, message, &[]);
         }
+        let _ = tokio::time::timeout(ALERTS_CLOSE, self.alerter.idle()).await;
         self.gateway.log.flush();
         Ok(ended)
     }

@@ -108,6 +108,12 @@ impl Reloader {
         let Some(snapshot) = reading.snapshot else {
             return self.failed(reading.diagnostics);
         };
+        if let Err(error) = self.gateway.open_books(&snapshot) {
+            return self.failed(Diagnostics::unreadable(
+                &name,
+                &std::io::Error::other(error),
+            ));
+        }
         let needs_restart = before.needs_restart(&snapshot);
         self.reload_certificate(&snapshot);
         // What was looked at before the file was read stays as it was then: a change since is still to be noticed.

@@ -41,6 +41,25 @@ impl Usd {
         self.0
     }
 
+    /// So many nano-dollars (10⁻⁹).
+    #[must_use]
+    pub const fn from_nano(nano: u64) -> Self {
+        Self(nano as i128 * 1_000)
+    }
+
+    /// In whole nano-dollars, rounded up: what is spent or held is never told for less. Nothing below zero.
+    #[must_use]
+    pub fn nano_rounded_up(self) -> u64 {
+        let whole = self.0.div_euclid(1_000) + i128::from(self.0.rem_euclid(1_000) > 0);
+        u64::try_from(whole.max(0)).unwrap_or(u64::MAX)
+    }
+
+    /// In whole nano-dollars, rounded down: a limit is never told for more. Nothing below zero.
+    #[must_use]
+    pub fn nano_rounded_down(self) -> u64 {
+        u64::try_from(self.0.div_euclid(1_000).max(0)).unwrap_or(u64::MAX)
+    }
+
     /// Whole micro-dollars (rounded down), and the pico-dollars above them (0 to 999,999): two integers that a database can
     /// hold and sum without an overflow.
     ///

@@ -1,8 +1,8 @@
 //! Prometheus metrics.
 
 use prometheus::{
-    Counter, CounterVec, Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter,
-    IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+    Counter, CounterVec, Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec,
+    IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
 };
 
 /// Upper bounds in seconds: from an answer of the cache to a long reasoning stream.
@@ -21,6 +21,7 @@ pub struct Metrics {
     estimated: IntCounterVec,
     unpriced: IntCounterVec,
     ledger: LedgerMetrics,
+    budgets: BudgetMetrics,
     reloads: IntCounterVec,
     last_reload_successful: IntGauge,
     /// Requests that are being answered.
@@ -59,6 +60,37 @@ struct LedgerMetrics {
     failures: IntCounter,
     is_behind: IntGauge,
 }
+
+/// How budgets stand, and what happened to them.
+struct BudgetMetrics {
+    limit: GaugeVec,
+    spent: GaugeVec,
+    reserved: GaugeVec,
+    alerts: IntCounterVec,
+    overshots: IntCounterVec,
+}
+
+/// How one budget stands.
+#[derive(Clone, Debug)]
+pub struct BudgetState {
+    /// Who pays.
+    pub team: String,
+    /// The key whose it is; empty if it is a team's.
+    pub key: String,
+    /// The model that it is for; empty if it is for all.
+    pub model: String,
+    /// How long it lasts.
+    pub per: &'static str,
+    /// All of it, in US dollars.
+    pub limit: f64,
+    /// What was spent in the present window.
+    pub spent: f64,
+    /// What is reserved, or may have been spent.
+    pub reserved: f64,
+}
+
+/// The labels of a budget.
+const BUDGET_LABELS: [&str; 4] = ["team", "key", "model", "per"];
 
 /// The same, as the ledger says it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -158,6 +190,33 @@ impl Metrics {
                     "1 while the ledger's store takes no rows.",
                 ),
             },
+            budgets: BudgetMetrics {
+                limit: gauges(
+                    "tollgate_budget_limit_usd",
+                    "US dollars a window.",
+                    &BUDGET_LABELS,
+                ),
+                spent: gauges(
+                    "tollgate_budget_spent_usd",
+                    "US dollars spent in the present window, as far as this replica knows.",
+                    &BUDGET_LABELS,
+                ),
+                reserved: gauges(
+                    "tollgate_budget_reserved_usd",
+                    "US dollars reserved for running requests, or that may have been spent before a crash.",
+                    &BUDGET_LABELS,
+                ),
+                alerts: counters(
+                    "tollgate_budget_alerts_total",
+                    "Shares of budgets that were reached and told.",
+                    &["team"],
+                ),
+                overshots: counters(
+                    "tollgate_budget_overshots_total",
+                    "Requests that cost more than the most that was known to be possible.",
+                    &["team"],
+                ),
+            },
             reloads: counters(
                 "tollgate_config_reloads_total",
                 "Reloads of the configuration.",
@@ -200,7 +259,12 @@ impl Metrics {
     }
 
     fn register(&self) {
-        let all: [Box<dyn prometheus::core::Collector>; 21] = [
+        let all: [Box<dyn prometheus::core::Collector>; 26] = [
+            Box::new(self.budgets.limit.clone()),
+            Box::new(self.budgets.spent.clone()),
+            Box::new(self.budgets.reserved.clone()),
+            Box::new(self.budgets.alerts.clone()),
+            Box::new(self.budgets.overshots.clone()),
             Box::new(self.requests.clone()),
             Box::new(self.duration.clone()),
             Box::new(self.stream_errors.clone()),
@@ -255,6 +319,35 @@ impl Metrics {
         count(&ledger.stored, state.stored);
         count(&ledger.failures, state.failures);
         self.ledger.is_behind.set(i64::from(state.is_failing));
+    }
+
+    /// Puts down how budgets stand; those that are no more are forgotten.
+    pub fn budgets(&self, states: impl Iterator<Item = BudgetState>) {
+        let BudgetMetrics {
+            limit,
+            spent,
+            reserved,
+            ..
+        } = &self.budgets;
+        [limit, spent, reserved]
+            .into_iter()
+            .for_each(GaugeVec::reset);
+        for state in states {
+            let labels = [state.team.as_str(), &state.key, &state.model, state.per];
+            limit.with_label_values(&labels).set(state.limit);
+            spent.with_label_values(&labels).set(state.spent);
+            reserved.with_label_values(&labels).set(state.reserved);
+        }
+    }
+
+    /// A share of a team's budget was reached.
+    pub fn alerted(&self, team: &str) {
+        self.budgets.alerts.with_label_values(&[team]).inc();
+    }
+
+    /// A request of a team cost more than it could.
+    pub fn overshot(&self, team: &str) {
+        self.budgets.overshots.with_label_values(&[team]).inc();
     }
 
     /// Counts a request that got as far as a model.
@@ -319,6 +412,10 @@ impl Default for Metrics {
 
 /// The names and labels are constants of this file, each registered once.
 const VALID: &str = "valid and unique metric names";
+
+fn gauges(name: &str, help: &str, labels: &[&str]) -> GaugeVec {
+    GaugeVec::new(Opts::new(name, help), labels).expect(VALID)
+}
 
 fn counters(name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
     IntCounterVec::new(Opts::new(name, help), labels).expect(VALID)

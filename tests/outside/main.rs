@@ -40,6 +40,7 @@ mod repetitions;
 mod reuse;
 
 // What is admitted
+mod budgets;
 mod limits;
 
 // What it costs

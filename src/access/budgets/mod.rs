@@ -2,14 +2,23 @@
 //!
 //! Invariant: a budget that exists is valid, and its amounts are exact.
 
+mod account;
 mod alert;
+mod book;
+mod fund;
+mod purse;
 mod section;
+#[cfg(test)]
+mod simulation;
 #[cfg(test)]
 mod tests;
 mod webhook;
 mod window;
 
 pub use alert::{Alert, Alerter, AlerterState};
+pub use book::{Book, Page, Part, Reached, Standing};
+pub use fund::{Fund, Owner, Treasury};
+pub use purse::Refusal;
 pub use section::{BudgetSection, BudgetsSection, Share, Unbounded, WhenSpent};
 pub use webhook::{Webhook, WebhookSection};
 pub use window::{Per, Window, Windows};

@@ -63,6 +63,17 @@ pub enum WhenSpent {
     Alert,
 }
 
+impl WhenSpent {
+    /// The word in the configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Reject => "reject",
+            Self::Cheapest => "cheapest",
+            Self::Alert => "alert",
+        }
+    }
+}
+
 /// A cost that has no bound before it arises.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema,

@@ -10,6 +10,7 @@ use parking_lot::{Condvar, Mutex};
 use tokio::sync::Notify;
 
 use super::LedgerError;
+use super::portions::{Noted, Portion};
 use super::row::Row;
 use super::section::Settings;
 use super::store::{self, Store};
@@ -68,7 +69,9 @@ pub(super) struct Shared {
 #[derive(Default)]
 pub(super) struct Queue {
     pub rows: Vec<Row>,
-    /// When the first of them came.
+    /// Portions to be noted, and who is to hear of it. They do not wait for a batch.
+    pub portions: Vec<(Portion, Noted)>,
+    /// When the first of the rows came.
     pub since: Option<Instant>,
     /// When the first of those came that the writer has in hand.
     pub taken_since: Option<Instant>,
@@ -145,6 +148,16 @@ impl Ledger {
             drop(queue);
             self.shared.filled.notify_one();
         }
+    }
+
+    /// Notes a portion as soon as it can be, and calls `noted` then, from the ledger's thread. Never waits. How many wait is
+    /// bounded by who notes: one for each budget.
+    pub fn note(&self, portion: Portion, noted: Noted) {
+        let mut queue = self.shared.queue.lock();
+        queue.portions.push((portion, noted));
+        queue.is_idle = false;
+        drop(queue);
+        self.shared.filled.notify_one();
     }
 
     /// Whether fewer than [`QUEUE_MAX`] rows wait.

@@ -12,6 +12,7 @@ mod arrays;
 mod error;
 mod handle;
 mod insert;
+mod portions;
 mod postgres;
 mod query;
 mod rollup;
@@ -27,7 +28,8 @@ mod writer;
 
 pub use error::{ErrorKind, LedgerError};
 pub use handle::{Ledger, QUEUE_MAX, Stats};
-pub use query::{By, Difference, Group, Query, Reader, Report, Totals, correct};
+pub use portions::{Noted, Portion};
+pub use query::{By, Difference, Group, Query, Reader, Report, Spent, Totals, correct};
 pub use row::{CacheResult, METADATA_MAX, PriceUsed, Row, USER_MAX};
 pub use section::{DetailedLedgerSection, InvalidLocation, LedgerSection, Location, Settings};
 pub use server::ServerUrl;

@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::LedgerError;
 use super::arrays::{Column, columns_of_sums, transposed};
 use super::error::ErrorKind;
+use super::portions::{self, Portion};
 use super::rollup::rollup;
 use super::row::Row;
 use super::schema::{self, SUMS};
@@ -56,6 +57,7 @@ struct Statements {
 enum Work<'w> {
     Migrate(&'w [fn() -> String]),
     Commit(&'w [Row]),
+    Note(&'w [Portion]),
     Refuse(&'w Row, &'w str),
     Prune(i64, usize),
 }
@@ -108,6 +110,10 @@ impl PostgresStore {
 impl Store for PostgresStore {
     fn commit(&mut self, rows: &[Row]) -> Result<usize, LedgerError> {
         self.transact(Work::Commit(rows))
+    }
+
+    fn note(&mut self, portions: &[Portion]) -> Result<(), LedgerError> {
+        self.transact(Work::Note(portions)).map(drop)
     }
 
     fn refuse(&mut self, row: &Row, why: &str) -> Result<(), LedgerError> {
@@ -191,6 +197,7 @@ async fn run(
     let count = match work {
         Work::Migrate(migrations) => migrate(client, migrations, &url.to_string()).await?,
         Work::Commit(rows) => commit(client, statements, rows, &url.to_string()).await?,
+        Work::Note(portions) => note_portions(client, portions).await?,
         Work::Refuse(row, why) => refuse(client, row, why).await?,
         Work::Prune(before_ms, rows_max) => prune(client, before_ms, rows_max).await?,
     };
@@ -242,6 +249,20 @@ async fn insert_prices(client: &Client, rows: &[&Row]) -> Result<(), Trouble> {
         )
         .await?;
     Ok(())
+}
+
+async fn note_portions(client: &Client, portions: &[Portion]) -> Result<usize, Trouble> {
+    for portion in portions {
+        let (micro, pico) = portion.bound.split();
+        let parameters: [(&(dyn ToSql + Sync), Type); 4] = [
+            (&&*portion.budget, Type::TEXT),
+            (&&*portion.window, Type::TEXT),
+            (&micro, Type::INT8),
+            (&pico, Type::INT8),
+        ];
+        client.query_typed(portions::UPSERT, &parameters).await?;
+    }
+    Ok(portions.len())
 }
 
 async fn refuse(client: &Client, row: &Row, why: &str) -> Result<usize, Trouble> {

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 use rusqlite::types::Value;
 use tokio::runtime::Runtime;
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::error::ErrorKind;
+use super::portions::{self, Portion};
 use super::rollup::{Sums, usage_and_money};
 use super::row::Row;
 use super::schema::{self, DAY_MS, SUMS};
@@ -95,6 +96,19 @@ pub struct Totals {
     pub savings: Usd,
 }
 
+/// What a key spent on a model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spent {
+    /// Who pays.
+    pub team: String,
+    /// With which key, by its name.
+    pub key: String,
+    /// On which model, by the name that was asked for.
+    pub model: String,
+    /// How much.
+    pub usd: Usd,
+}
+
 /// A place where the days' sums are not what the rows come to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
@@ -121,6 +135,9 @@ struct Server {
     client: Client,
     url: ServerUrl,
 }
+
+/// A row that a statement brings: labels, and numbers.
+type Labelled<const N: usize> = (Vec<String>, [i64; N]);
 
 /// A value that a statement is given.
 enum Parameter<'q> {
@@ -231,6 +248,50 @@ impl Reader {
             .collect())
     }
 
+    /// What was spent from `start` on, to the pico-dollar: by the days' sums, and where it begins within a day (in UTC), by
+    /// that day's rows.
+    ///
+    /// # Errors
+    ///
+    /// A store that cannot be read.
+    pub fn spent_since(&self, start: DateTime<Utc>) -> Result<Vec<Spent>, LedgerError> {
+        let start_ms = start.timestamp_millis();
+        let day = (start_ms + DAY_MS - 1).div_euclid(DAY_MS);
+        let sums = ["cost_micro", "cost_pico"].map(whole_sum).join(", ");
+        let sql = format!(
+            "SELECT team, key, model, {sums} FROM daily WHERE day >= $1 GROUP BY team, key, model UNION ALL
+             SELECT team, key, model, {sums} FROM attempts WHERE time_ms >= $2 AND time_ms < $3 GROUP BY team, key, model"
+        );
+        let parameters = [day, start_ms, day * DAY_MS].map(Parameter::Int);
+        let rows = self.select_numbers::<2>(&sql, &parameters, 3)?;
+        let spent = rows.into_iter().map(|(labels, [micro, pico])| {
+            let mut labels = labels.into_iter();
+            let mut next = || labels.next().unwrap_or_default();
+            Spent {
+                team: next(),
+                key: next(),
+                model: next(),
+                usd: Usd::join(micro.into(), pico.into()),
+            }
+        });
+        Ok(spent.collect())
+    }
+
+    /// The portions that were noted.
+    ///
+    /// # Errors
+    ///
+    /// A store that cannot be read.
+    pub fn portions(&self) -> Result<Vec<Portion>, LedgerError> {
+        let rows = self.select_numbers::<2>(portions::SELECT, &[], 2)?;
+        let portion = |(labels, [micro, pico]): Labelled<2>| Portion {
+            budget: labels[0].as_str().into(),
+            window: labels[1].as_str().into(),
+            bound: Usd::join(micro.into(), pico.into()),
+        };
+        Ok(rows.into_iter().map(portion).collect())
+    }
+
     /// Runs a statement whose rows are so many labels and then all sums.
     fn select(
         &self,
@@ -238,6 +299,16 @@ impl Reader {
         parameters: &[Parameter<'_>],
         labels: usize,
     ) -> Result<Vec<(Vec<String>, Sums)>, LedgerError> {
+        self.select_numbers(sql, parameters, labels)
+    }
+
+    /// Runs a statement whose rows are so many labels and then `N` numbers.
+    fn select_numbers<const N: usize>(
+        &self,
+        sql: &str,
+        parameters: &[Parameter<'_>],
+        labels: usize,
+    ) -> Result<Vec<Labelled<N>>, LedgerError> {
         match &self.0 {
             Source::Sqlite(connection, place) => {
                 select_in_file(connection, sql, parameters, labels)
@@ -251,12 +322,12 @@ impl Reader {
     }
 }
 
-fn select_in_file(
+fn select_in_file<const N: usize>(
     connection: &rusqlite::Connection,
     sql: &str,
     parameters: &[Parameter<'_>],
     labels: usize,
-) -> rusqlite::Result<Vec<(Vec<String>, Sums)>> {
+) -> rusqlite::Result<Vec<Labelled<N>>> {
     let values = parameters.iter().map(|parameter| match parameter {
         Parameter::Int(int) => Value::Integer(*int),
         Parameter::Text(text) => Value::Text((*text).to_owned()),
@@ -265,7 +336,7 @@ fn select_in_file(
     let rows = statement.query_map(rusqlite::params_from_iter(values), |row| {
         let texts = (0..labels).map(|index| row.get(index));
         let texts = texts.collect::<rusqlite::Result<Vec<String>>>()?;
-        let mut sums = [0; SUMS];
+        let mut sums = [0; N];
         for (index, sum) in sums.iter_mut().enumerate() {
             *sum = row.get(labels + index)?;
         }
@@ -307,12 +378,12 @@ impl Server {
         Err(LedgerError::new(kind, &place, detail))
     }
 
-    async fn select(
+    async fn select<const N: usize>(
         &self,
         sql: &str,
         parameters: &[Parameter<'_>],
         labels: usize,
-    ) -> Result<Vec<(Vec<String>, Sums)>, tokio_postgres::Error> {
+    ) -> Result<Vec<Labelled<N>>, tokio_postgres::Error> {
         let begin = "ROLLBACK; BEGIN READ ONLY; SET LOCAL search_path = tollgate; SET LOCAL statement_timeout = 60000";
         self.client.batch_execute(begin).await?;
         let values: Vec<(&(dyn ToSql + Sync), Type)> = parameters
@@ -327,7 +398,7 @@ impl Server {
         let read = |row: &tokio_postgres::Row| {
             let texts = (0..labels).map(|index| row.try_get(index));
             let texts = texts.collect::<Result<Vec<String>, _>>()?;
-            let mut sums = [0; SUMS];
+            let mut sums = [0; N];
             for (index, sum) in sums.iter_mut().enumerate() {
                 *sum = row.try_get(labels + index)?;
             }

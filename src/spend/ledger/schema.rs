@@ -114,6 +114,13 @@ CREATE TABLE daily (
   target {{text}} NOT NULL,
 {sums}  PRIMARY KEY (day, team, key, model, target)
 ) {{tail}};
+CREATE TABLE portions (
+  budget {{text}} NOT NULL,
+  time_window {{text}} NOT NULL,
+  bound_micro {{int}} NOT NULL,
+  bound_pico {{int}} NOT NULL,
+  PRIMARY KEY (budget, time_window)
+) {{tail}};
 CREATE TABLE refused (
   id {{uuid}} NOT NULL PRIMARY KEY,
   time_ms {{int}} NOT NULL,

@@ -13,6 +13,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, params, pa
 use super::LedgerError;
 use super::error::ErrorKind;
 use super::insert;
+use super::portions::{self, Portion};
 use super::rollup::{Place, Sums, rollup};
 use super::row::Row;
 use super::schema::{self, Cell};
@@ -104,6 +105,17 @@ impl Store for SqliteStore {
             };
             add_sums(connection, &rollup(rows.iter().copied().filter(is_new)))?;
             Ok(new)
+        })
+    }
+
+    fn note(&mut self, portions: &[Portion]) -> Result<(), LedgerError> {
+        self.transact(|connection| {
+            let mut upsert = connection.prepare_cached(portions::UPSERT)?;
+            for portion in portions {
+                let (micro, pico) = portion.bound.split();
+                upsert.execute(params![&*portion.budget, &*portion.window, micro, pico])?;
+            }
+            Ok(())
         })
     }
 

@@ -1,6 +1,7 @@
 //! What the writer asks of a store, and which store a place has.
 
 use super::LedgerError;
+use super::portions::Portion;
 use super::postgres::PostgresStore;
 use super::row::Row;
 use super::section::Location;
@@ -11,6 +12,9 @@ pub(super) trait Store: Send {
     /// Stores the rows and adds them to their days' sums in one transaction; rows that are there already are passed over.
     /// Tells how many were new. An error of kind `Row` says that one of them will never be taken.
     fn commit(&mut self, rows: &[Row]) -> Result<usize, LedgerError>;
+
+    /// Notes portions of budgets, in one transaction.
+    fn note(&mut self, portions: &[Portion]) -> Result<(), LedgerError>;
 
     /// Keeps a row aside that will never be taken.
     fn refuse(&mut self, row: &Row, why: &str) -> Result<(), LedgerError>;

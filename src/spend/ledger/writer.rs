@@ -5,7 +5,8 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::LedgerError;
-use super::handle::{QUEUE_MAX, Shared};
+use super::handle::{QUEUE_MAX, Queue, Shared};
+use super::portions::{Noted, Portion};
 use super::row::Row;
 use super::schema::{self, now_ms};
 use super::section::Settings;
@@ -36,6 +37,7 @@ pub(super) struct Writer {
     log: Sink,
     /// What was taken and is not stored.
     taken: Vec<Row>,
+    taken_portions: Vec<(Portion, Noted)>,
     outage: Option<Outage>,
     prune_at: Instant,
 }
@@ -57,6 +59,7 @@ impl Writer {
             keep: settings.keep,
             log,
             taken: Vec::new(),
+            taken_portions: Vec::new(),
             outage: None,
             prune_at: Instant::now(),
         }
@@ -66,7 +69,9 @@ impl Writer {
     pub fn run(mut self) {
         loop {
             self.gather_rows();
-            self.store_taken();
+            if self.store_taken() && self.store_portions() {
+                self.note_recovery();
+            }
             let is_closing = self.shared.is_closing.load(Ordering::Acquire);
             if is_closing && (self.outage.is_some() || !self.has_rows()) {
                 break self.report_lost();
@@ -80,14 +85,17 @@ impl Writer {
     }
 
     fn has_rows(&self) -> bool {
-        !self.taken.is_empty() || !self.shared.queue.lock().rows.is_empty()
+        let is_taken = !self.taken.is_empty() || !self.taken_portions.is_empty();
+        let queue = self.shared.queue.lock();
+        is_taken || !queue.rows.is_empty() || !queue.portions.is_empty()
     }
 
     /// Waits for a first row or for something else to do, then until its batch is due, and takes what is there.
     fn gather_rows(&mut self) {
         let closing = || self.shared.is_closing.load(Ordering::Acquire);
         let mut queue = self.shared.queue.lock();
-        while queue.rows.is_empty() && self.taken.is_empty() && !closing() {
+        let has_nothing = |queue: &Queue| queue.rows.is_empty() && queue.portions.is_empty();
+        while has_nothing(&queue) && !self.is_in_hand() && !closing() {
             queue.is_idle = true;
             let waited = self.shared.filled.wait_until(&mut queue, self.prune_at);
             if waited.timed_out() {
@@ -96,14 +104,17 @@ impl Writer {
             }
         }
         queue.is_idle = false;
-        if let Some(since) = queue.since.filter(|_| self.taken.is_empty()) {
+        if let Some(since) = queue.since.filter(|_| !self.is_in_hand()) {
             let due = since + self.gather;
-            while queue.rows.len() < BATCH_MAX && queue.wanted <= queue.stored && !closing() {
+            let is_urgent =
+                |queue: &Queue| queue.wanted > queue.stored || !queue.portions.is_empty();
+            while queue.rows.len() < BATCH_MAX && !is_urgent(&queue) && !closing() {
                 if self.shared.filled.wait_until(&mut queue, due).timed_out() {
                     break;
                 }
             }
         }
+        self.taken_portions.append(&mut queue.portions);
         // An outage leaves rows in hand: the new ones line up behind them.
         if self.taken.is_empty() {
             std::mem::swap(&mut self.taken, &mut queue.rows);
@@ -116,8 +127,8 @@ impl Writer {
         self.taken.iter_mut().for_each(schema::without_nul);
     }
 
-    /// Stores what is in hand, batch by batch, until all is stored or a commit fails.
-    fn store_taken(&mut self) {
+    /// Stores what is in hand, batch by batch, until all is stored or a commit fails. Tells whether all is.
+    fn store_taken(&mut self) -> bool {
         let mut rows = std::mem::take(&mut self.taken);
         let mut stored = 0;
         for batch in rows.chunks(BATCH_MAX) {
@@ -135,9 +146,33 @@ impl Writer {
         }
         if rows.is_empty() {
             self.shared.queue.lock().taken_since = None;
-            self.note_recovery();
         }
         self.taken = rows;
+        self.taken.is_empty()
+    }
+
+    /// Whether something is left in hand from an outage.
+    fn is_in_hand(&self) -> bool {
+        !self.taken.is_empty() || !self.taken_portions.is_empty()
+    }
+
+    /// Notes the portions in hand, and tells those who wait for that. The last of several of one budget counts.
+    fn store_portions(&mut self) -> bool {
+        if self.taken_portions.is_empty() {
+            return true;
+        }
+        let portions: Vec<_> = self
+            .taken_portions
+            .iter()
+            .map(|(portion, _)| portion.clone())
+            .collect();
+        if let Err(error) = self.store.note(&portions) {
+            self.note_failure(&error, self.taken.len());
+            return false;
+        }
+        let taken = std::mem::take(&mut self.taken_portions);
+        taken.into_iter().for_each(|(_, noted)| noted());
+        true
     }
 
     /// Stores one batch. A row that the store will never take is found by halving, and put aside.

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::portions::Portion;
 use super::row::{CacheResult, PriceUsed, Row};
 use super::section::{Location, Settings};
 use super::store::Store;
@@ -347,9 +348,64 @@ fn reports_are_grouped_filtered_and_sorted(store: &mut dyn Store, location: &Loc
     assert_eq!(report.groups[0].labels[2], "provider/model-2");
 }
 
+fn portions_and_what_was_spent_are_read_back(store: &mut dyn Store, location: &Location) {
+    let portion = |budget: &str, window: &str, bound| Portion {
+        budget: budget.into(),
+        window: window.into(),
+        bound: Usd::from_pico(bound),
+    };
+    let first = [
+        portion("a", "2026-01", 5),
+        portion("a", "2026-02", 6_000_000_000_007),
+    ];
+    store.note(&first).unwrap();
+    store
+        .note(&[
+            portion("b", "total", 1),
+            portion("a", "2026-01", 3),
+            portion("a", "2026-01", 4),
+        ])
+        .unwrap();
+    let mut portions = Reader::open(location).unwrap().portions().unwrap();
+    portions.sort_by(|a, b| (&a.budget, &a.window).cmp(&(&b.budget, &b.window)));
+    let [_, february] = first;
+    assert_eq!(
+        portions,
+        [
+            portion("a", "2026-01", 4),
+            february,
+            portion("b", "total", 1)
+        ]
+    );
+
+    let starts = [
+        0,
+        START_MS,
+        START_MS + 86_400_000,
+        START_MS + 86_400_000 + 12_345_678,
+    ];
+    let spent = || {
+        let reader = Reader::open(location).unwrap();
+        starts.map(|start_ms| {
+            let start = chrono::DateTime::from_timestamp_millis(start_ms).unwrap();
+            let spent = reader.spent_since(start).unwrap();
+            spent.iter().map(|spent| spent.usd).sum::<Usd>()
+        })
+    };
+    let before = spent();
+    let rows = Rows::new(7, 3).take(2_000);
+    store.commit(&rows).unwrap();
+    for (at, spent) in spent().into_iter().enumerate() {
+        let counted = rows.iter().filter(|row| row.time_ms >= starts[at]);
+        let more: Usd = counted.filter_map(|row| row.cost).sum();
+        assert_eq!(spent, before[at] + more, "{}", starts[at]);
+    }
+}
+
 /// Starts from nothing; both stores go through these.
 fn all_of_it(store: &mut dyn Store, location: &Location) {
     a_replayed_batch_counts_once(store, location);
     rows_that_sums_cannot_take_are_refused(store, location);
     old_rows_go_and_their_sums_stay(store, location);
+    portions_and_what_was_spent_are_read_back(store, location);
 }

@@ -1,7 +1,7 @@
 //! The writer, over stores that misbehave.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::*;
 use crate::spend::ledger::error::ErrorKind;
@@ -20,6 +20,7 @@ struct FakeState {
     largest: Mutex<usize>,
     refused: Mutex<HashSet<uuid::Uuid>>,
     old_rows: Mutex<usize>,
+    portions: Mutex<Vec<Portion>>,
 }
 
 impl Fake {
@@ -44,6 +45,14 @@ impl Store for Fake {
         *largest = (*largest).max(rows.len());
         self.0.rows.lock().extend_from_slice(rows);
         Ok(rows.len())
+    }
+
+    fn note(&mut self, portions: &[Portion]) -> Result<(), LedgerError> {
+        if self.0.is_down.load(Ordering::Relaxed) {
+            return Err(Self::error(ErrorKind::Full));
+        }
+        self.0.portions.lock().extend_from_slice(portions);
+        Ok(())
     }
 
     fn refuse(&mut self, row: &Row, _: &str) -> Result<(), LedgerError> {
@@ -178,4 +187,49 @@ fn the_oldest_row_is_known() {
     until("it has waited", || {
         ledger.stats().oldest > Some(Duration::from_millis(100))
     });
+}
+
+#[test]
+fn portions_are_noted_at_once_and_through_outages() {
+    let fake = Fake::default();
+    let lines = Lines::default();
+    let mut slow = settings(Location::Sqlite("unused".into()));
+    slow.commit_every = Duration::from_secs(3_600);
+    let ledger = Ledger::with_store(Box::new(fake.clone()), &slow, Box::new(lines.sink()));
+    let noted = Arc::<AtomicUsize>::default();
+    let note = |bound: i128| {
+        let portion = Portion {
+            budget: "team:search|total".into(),
+            window: "total".into(),
+            bound: Usd::from_pico(bound),
+        };
+        let noted = noted.clone();
+        let count = move || {
+            noted.fetch_add(1, Ordering::SeqCst);
+        };
+        ledger.note(portion, Box::new(count));
+    };
+    // It does not wait for rows to gather, and takes them along.
+    ledger.push(full_row());
+    note(1);
+    until("the first is noted", || noted.load(Ordering::SeqCst) == 1);
+    assert_eq!(fake.0.rows.lock().len(), 1);
+    fake.down(true);
+    note(2);
+    note(3);
+    until("the outage is known", || ledger.stats().failures > 1);
+    assert_eq!(noted.load(Ordering::SeqCst), 1);
+    assert_eq!(lines.count("commits fail"), 1);
+    fake.down(false);
+    until("all are noted", || noted.load(Ordering::SeqCst) == 3);
+    let bounds: Vec<_> = fake
+        .0
+        .portions
+        .lock()
+        .iter()
+        .map(|portion| portion.bound.pico())
+        .collect();
+    assert_eq!(bounds, [1, 2, 3]);
+    until("the outage is over", || lines.count("work again") == 1);
+    assert!(ledger.close(Duration::from_secs(60)));
 }

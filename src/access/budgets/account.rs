@@ -1,0 +1,129 @@
+//! What all replicas have of one budget in one of its windows: the account that they draw on.
+//!
+//! A pure state machine: in memory it is the account itself, and the script that runs in Redis does step by step the same.
+//! Amounts are whole nano-dollars, which Redis's scripts hold exactly up to nine million dollars.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Whole nano-dollars.
+pub type Nano = u64;
+
+/// One budget in one window.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Account {
+    shares: BTreeMap<Arc<str>, Share>,
+}
+
+/// What one replica has of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Share {
+    /// The last message that was heard of it.
+    pub seq: u64,
+    /// What it has spent.
+    pub settled: Nano,
+    /// What it may spend besides, without asking.
+    pub held: Nano,
+}
+
+/// What a replica says, and asks for.
+///
+/// It says what is, not what has changed: a message or its answer may be lost, and the next one puts all right. What an
+/// answer that was lost had granted is given back by it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ask {
+    /// Who asks.
+    pub replica: Arc<str>,
+    /// Larger than in all of its messages before.
+    pub seq: u64,
+    /// The budget, as its configuration has it.
+    pub limit: Nano,
+    /// What it has spent in this window.
+    pub settled: Nano,
+    /// What it keeps of what it was granted.
+    pub held: Nano,
+    /// The least that is of use; less is not granted.
+    pub need: Nano,
+    /// What is wanted.
+    pub want: Nano,
+    /// What is welcome besides, so that it need not ask again soon.
+    pub spare: Nano,
+}
+
+/// What it is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Of the message that it answers.
+    pub seq: u64,
+    /// What it holds more than it said.
+    pub granted: Nano,
+    /// What all replicas have spent.
+    pub spent: Nano,
+    /// What all replicas may spend besides, this grant included.
+    pub held: Nano,
+}
+
+impl Account {
+    /// An account that begins with what is known of the past: what was spent, and what may have been.
+    pub fn new(past: &Arc<str>, share: Share) -> Self {
+        Self {
+            shares: [(past.clone(), share)].into(),
+        }
+    }
+
+    /// Hears a replica and grants what there is. Together, what was spent and what is held never come to more than the
+    /// limit, unless a provider has charged more than the most it could, or the limit was lowered.
+    pub fn ask(&mut self, ask: &Ask) -> Answer {
+        let share = self.shares.entry(ask.replica.clone()).or_default();
+        let is_news = ask.seq > share.seq;
+        if is_news {
+            *share = Share {
+                seq: ask.seq,
+                settled: ask.settled,
+                held: ask.held,
+            };
+        }
+        let (spent, held) = self.totals();
+        let room = ask.limit.saturating_sub(spent.saturating_add(held));
+        let granted = match is_news && room >= ask.need {
+            true => {
+                let wanted = ask.want.min(room);
+                // The nearer the end, the smaller the portions, so that little lies idle with one while another lacks it.
+                let portion = (room - wanted) / (2 * self.shares.len() as u64);
+                wanted + ask.spare.min(portion)
+            }
+            false => 0,
+        };
+        if let Some(share) = self.shares.get_mut(&ask.replica) {
+            share.held += granted;
+        }
+        Answer {
+            seq: ask.seq,
+            granted,
+            spent,
+            held: held + granted,
+        }
+    }
+
+    /// A replica's process has ended without a word, and its ledger says what it had spent by then. The rest of what it held
+    /// stays held: nobody knows how much of that was spent.
+    #[cfg(test)]
+    pub fn reconcile(&mut self, replica: &Arc<str>, settled: Nano) {
+        if let Some(share) = self.shares.get_mut(replica) {
+            let granted = share.settled.saturating_add(share.held);
+            share.settled = share.settled.max(settled);
+            share.held = granted.saturating_sub(share.settled);
+        }
+    }
+
+    /// What was spent, and what is held, in all.
+    pub fn totals(&self) -> (Nano, Nano) {
+        let add = |sum: (Nano, Nano), share: &Share| {
+            (
+                sum.0.saturating_add(share.settled),
+                sum.1.saturating_add(share.held),
+            )
+        };
+        self.shares.values().fold((0, 0), add)
+    }
+}

@@ -1,0 +1,252 @@
+//! A budget of somebody: the configuration's, and the book that is kept of it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use super::book::{Book, Page, Past, Reached};
+use super::purse::Refusal;
+use super::window::Window;
+use super::{Budget, Per, WhenSpent};
+use crate::access::Patterns;
+use crate::spend::Usd;
+use crate::spend::ledger::{Ledger, LedgerError, Location, Portion, Reader, Spent};
+
+/// How long what was settled may take to become durable before the ledger is read.
+const FLUSH: Duration = Duration::from_secs(5);
+
+/// A budget and its book.
+pub struct Fund {
+    /// Whose it is.
+    pub owner: Owner,
+    /// What it may spend.
+    pub budget: Budget,
+    /// The book's name: the owner's, and the windows. The amount may change; then it is the same book.
+    pub name: Arc<str>,
+    book: Arc<Book>,
+}
+
+/// Whose money it is.
+#[derive(Clone, Debug)]
+pub enum Owner {
+    /// A team's.
+    Team(Arc<str>),
+    /// A key's, by its team and its name.
+    Key(Arc<str>, Arc<str>),
+    /// A team's for one model, or for those of a pattern.
+    Model(Arc<str>, Arc<str>),
+}
+
+/// Where money is durably noted, and what is known of the time before this process.
+#[derive(Clone, Default)]
+pub struct Treasury {
+    ledger: Option<(Arc<Ledger>, Location)>,
+    /// When this process began: windows that begin later begin with nothing.
+    began: DateTime<Utc>,
+}
+
+impl Owner {
+    /// The owner's name, as a book's name begins.
+    fn path(&self) -> String {
+        match self {
+            Self::Team(team) => format!("team:{team}"),
+            Self::Key(team, key) => format!("key:{team}/{key}"),
+            Self::Model(team, model) => format!("model:{team}/{model}"),
+        }
+    }
+
+    /// The team.
+    pub const fn team(&self) -> &Arc<str> {
+        match self {
+            Self::Team(team) | Self::Key(team, _) | Self::Model(team, _) => team,
+        }
+    }
+
+    /// The key's name, of a key.
+    pub fn key(&self) -> Option<&str> {
+        match self {
+            Self::Key(_, key) => Some(key),
+            _ => None,
+        }
+    }
+
+    /// The model's name or pattern, where it is for a model.
+    pub fn model(&self) -> Option<&str> {
+        match self {
+            Self::Model(_, model) => Some(model),
+            _ => None,
+        }
+    }
+
+    /// Whether what was spent is the owner's.
+    fn has(&self, spent: &Spent) -> bool {
+        *spent.team == **self.team()
+            && match self {
+                Self::Team(_) => true,
+                Self::Key(_, key) => *spent.key == **key,
+                Self::Model(_, model) => Patterns::new([&**model]).allow(&spent.model),
+            }
+    }
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Team(team) => write!(f, "the team `{team}`"),
+            Self::Key(_, key) => write!(f, "the key `{key}`"),
+            Self::Model(team, model) => write!(f, "the team `{team}` for the model `{model}`"),
+        }
+    }
+}
+
+impl Treasury {
+    /// Notes in this ledger, where there is one.
+    pub fn new(ledger: Option<(Arc<Ledger>, Location)>) -> Self {
+        Self {
+            ledger,
+            began: Utc::now(),
+        }
+    }
+
+    /// Opens the books of funds that have none open: reads what was spent before in their present windows. Blocks.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub fn open<'f>(&self, funds: impl Iterator<Item = &'f Arc<Fund>>) -> Result<(), LedgerError> {
+        let now = Utc::now();
+        let closed: Vec<_> = funds.filter(|fund| !fund.book.is_open(now)).collect();
+        let (Some((ledger, location)), false) = (&self.ledger, closed.is_empty()) else {
+            closed
+                .iter()
+                .for_each(|fund| drop(fund.open(self, now, |_| Past::default())));
+            return Ok(());
+        };
+        // What is on its way to the ledger belongs to what was spent.
+        ledger.flush(FLUSH);
+        let mut starts: Vec<_> = closed
+            .iter()
+            .map(|fund| fund.budget.windows.at(now).start)
+            .collect();
+        starts.sort_unstable();
+        starts.dedup();
+        let (portions, spent) = read(location, &starts)?;
+        for fund in closed {
+            let page = fund.open(self, now, |window| {
+                let at = starts.binary_search(&window.start);
+                let spent = at.map_or(&[][..], |at| spent[at].as_slice());
+                fund.past(window, spent, &portions)
+            });
+            page.skip_told(&fund.budget);
+        }
+        Ok(())
+    }
+}
+
+/// What a ledger holds: portions, and what was spent since each of those times.
+type Known = (Vec<Portion>, Vec<Vec<Spent>>);
+
+/// Reads it on a thread of its own: a reader of Postgres brings a runtime, and a runtime does not start within another.
+fn read(location: &Location, starts: &[DateTime<Utc>]) -> Result<Known, LedgerError> {
+    let reading = std::thread::scope(|scope| {
+        let reading = scope.spawn(|| {
+            let reader = Reader::open(location)?;
+            let spent = starts.iter().map(|start| reader.spent_since(*start));
+            Ok((reader.portions()?, spent.collect::<Result<_, _>>()?))
+        });
+        reading.join()
+    });
+    reading.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+impl Fund {
+    /// The fund of an owner. `book` finds the book of a name.
+    pub fn new(owner: Owner, budget: Budget, book: impl FnOnce(&str) -> Arc<Book>) -> Self {
+        let name = match budget.windows.per {
+            Per::Total => format!("{}|total", owner.path()),
+            per => format!("{}|{}|{}", owner.path(), per.name(), budget.windows.zone),
+        };
+        Self {
+            book: book(&name),
+            name: name.into(),
+            owner,
+            budget,
+        }
+    }
+
+    /// Whether it is never exceeded.
+    pub fn is_hard(&self) -> bool {
+        self.budget.when_spent == WhenSpent::Reject
+    }
+
+    /// The page of a time that is not before this process.
+    pub fn page(&self, treasury: &Treasury, time: DateTime<Utc>) -> Arc<Page> {
+        self.open(treasury, time, |window| {
+            // Books are opened before they are used, and windows that begin later begin with nothing. Should the clock be
+            // put back, nothing is known of the window: then it counts as spent.
+            match window.start >= treasury.began {
+                true => Past::default(),
+                false => Past {
+                    spent: Usd::ZERO,
+                    unknown: self.budget.usd,
+                },
+            }
+        })
+    }
+
+    fn open(
+        &self,
+        treasury: &Treasury,
+        time: DateTime<Utc>,
+        past: impl FnOnce(&Window) -> Past,
+    ) -> Arc<Page> {
+        let ledger = treasury.ledger.as_ref().map(|(ledger, _)| ledger);
+        self.book.page(&self.name, &self.budget, ledger, time, past)
+    }
+
+    /// What is known of a window before this process: rows say what was spent, and a portion how much may have been.
+    fn past(&self, window: &Window, spent: &[Spent], portions: &[Portion]) -> Past {
+        let own = spent.iter().filter(|spent| self.owner.has(spent));
+        let spent: Usd = own.map(|spent| spent.usd).sum();
+        let noted = portions
+            .iter()
+            .find(|portion| *portion.budget == *self.name && *portion.window == *window.name);
+        let unknown = noted.map_or(Usd::ZERO, |portion| (portion.bound - spent).max(Usd::ZERO));
+        Past { spent, unknown }
+    }
+
+    /// What is told to a request that gets no money.
+    pub fn refusal(&self, refusal: Refusal, need: Usd, page: &Page) -> String {
+        let Budget { usd, windows, .. } = &self.budget;
+        let standing = page.standing();
+        let per = match windows.per {
+            Per::Total => "in all".to_owned(),
+            per => format!("per {}", per.name()),
+        };
+        let left = (*usd - standing.spent).max(Usd::ZERO);
+        let whose = &self.owner;
+        let renewed = match page.window.end {
+            Some(end) => format!("; it is renewed at {}", end.format("%Y-%m-%dT%H:%M:%SZ")),
+            None => String::new(),
+        };
+        match refusal {
+            Refusal::Spent => format!(
+                "the budget of {whose} is {usd} USD {per}, of which {left} are left, and this request can cost {need}{renewed}"
+            ),
+            Refusal::Held => format!(
+                "the budget of {whose} is {usd} USD {per}, and what is left of it is reserved for requests that run; try again"
+            ),
+        }
+    }
+
+    /// The next share of it that was reached, to be told.
+    pub fn reached(&self, page: &Page) -> Option<Reached> {
+        page.reached(&self.budget)
+    }
+
+    /// The present page, if one is open.
+    pub fn present(&self) -> Option<Arc<Page>> {
+        self.book.present()
+    }
+}

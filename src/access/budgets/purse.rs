@@ -1,0 +1,390 @@
+//! What one replica has of one budget in one of its windows: requests reserve from it, and settle.
+//!
+//! A pure state machine: an event goes in, [`Effect`]s come out, and nothing waits. The program, which carries them out, and
+//! the simulation, which loses, delays and reorders them, run the same code.
+//!
+//! The rule that makes it hold: what was spent and what is reserved is never more than what the account has granted **and**
+//! what has been noted durably. So whatever becomes of this process, its share of the account covers what it did.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::account::{Answer, Ask, Nano};
+use crate::spend::Usd;
+
+/// A replica holds at most this part of a budget beyond what its requests have reserved: what is lost to a crash.
+const SPARE_PART: u64 = 64;
+
+/// How many requests may wait for one budget; more are refused at once.
+const WAITING_MAX: usize = 4096;
+
+/// How often an account that had nothing is asked again while requests wait.
+const ASK_EVERY: Duration = Duration::from_millis(50);
+
+/// How long an answer is waited for before the question is put again.
+const ANSWER_WITHIN: Duration = Duration::from_millis(500);
+
+/// A request that waits, to be told by this.
+pub type Waiter = u64;
+
+/// A replica's purse.
+#[derive(Debug)]
+pub struct Purse {
+    replica: Arc<str>,
+    limit: Usd,
+    /// What was spent by this replica in this window, since it started.
+    settled: Usd,
+    /// What is reserved for requests that run.
+    reserved: Usd,
+    /// What `settled` and `reserved` may come to: by the account, …
+    granted: Usd,
+    /// … and by what was noted durably.
+    noted: Usd,
+    /// What is being noted: one at a time, so that what is durable is never less than what is believed.
+    noting: Option<Usd>,
+    seq: u64,
+    asked: Option<Asked>,
+    /// Before this time the account is not asked for what it did not have.
+    ask_again: Option<Instant>,
+    /// The account had less than was wanted when it was last asked.
+    has_asked_in_vain: bool,
+    /// What all others had spent when the account was last heard of.
+    spent_by_others: Usd,
+    /// And what they had spent or held: None while that is not known for the present limit.
+    had_by_others: Option<Usd>,
+    waiting: VecDeque<Waiting>,
+    is_closed: bool,
+}
+
+/// A message under way.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    seq: u64,
+    settled: Usd,
+    held: Usd,
+    want: Nano,
+    is_for_more: bool,
+    at: Instant,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    id: Waiter,
+    need: Usd,
+    want: Usd,
+    until: Instant,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Put this to the account.
+    Ask(Ask),
+    /// Note durably that this replica may spend so much in this window, and say so by [`Purse::noted`].
+    Note(Usd),
+    /// The request may spend so much: what it wanted, or less and no less than it needs.
+    Admit(Waiter, Usd),
+    /// The request is refused.
+    Refuse(Waiter, Refusal),
+}
+
+/// Why a request gets no money.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The least it needs is more than is left of the budget.
+    Spent,
+    /// Requests that run have reserved it; it may come back.
+    Held,
+}
+
+impl Purse {
+    /// An empty purse.
+    pub fn new(replica: Arc<str>, limit: Usd) -> Self {
+        Self {
+            replica,
+            limit,
+            settled: Usd::ZERO,
+            reserved: Usd::ZERO,
+            granted: Usd::ZERO,
+            noted: Usd::ZERO,
+            noting: None,
+            seq: 0,
+            asked: None,
+            ask_again: None,
+            has_asked_in_vain: false,
+            spent_by_others: Usd::ZERO,
+            had_by_others: None,
+            waiting: VecDeque::new(),
+            is_closed: false,
+        }
+    }
+
+    /// A request needs at least `need`, and wants `want`. It is admitted at once if the purse has that; otherwise it waits
+    /// until an [`Effect`] tells, at most until `until`.
+    pub fn reserve(
+        &mut self,
+        id: Waiter,
+        need: Usd,
+        want: Usd,
+        until: Instant,
+        now: Instant,
+    ) -> (Option<Usd>, Vec<Effect>) {
+        if self.waiting.is_empty() && want <= self.usable() {
+            self.reserved += want;
+            return (Some(want), self.go_on(now));
+        }
+        if self.is_spent(need) {
+            return (None, vec![Effect::Refuse(id, Refusal::Spent)]);
+        }
+        if self.waiting.len() >= WAITING_MAX {
+            return (None, vec![Effect::Refuse(id, Refusal::Held)]);
+        }
+        self.waiting.push_back(Waiting {
+            id,
+            need,
+            want,
+            until,
+        });
+        (None, self.go_on(now))
+    }
+
+    /// A request that was admitted with `reserved` has ended, and cost `actual`.
+    pub fn settle(&mut self, reserved: Usd, actual: Usd, now: Instant) -> Vec<Effect> {
+        self.reserved = self.reserved - reserved;
+        self.settled += actual;
+        self.go_on(now)
+    }
+
+    /// A request that waits has gone away.
+    pub fn leave(&mut self, id: Waiter) {
+        self.waiting.retain(|waiting| waiting.id != id);
+    }
+
+    /// The account has answered.
+    pub fn answered(&mut self, answer: Answer, now: Instant) -> Vec<Effect> {
+        let Some(asked) = self.asked.filter(|asked| asked.seq == answer.seq) else {
+            // Too late: the next message has already given back what this one granted.
+            return Vec::new();
+        };
+        self.asked = None;
+        self.granted += Usd::from_nano(answer.granted);
+        self.spent_by_others = Usd::from_nano(answer.spent) - asked.settled;
+        let held_by_others = Usd::from_nano(answer.held - answer.granted) - asked.held;
+        self.had_by_others = Some(self.spent_by_others + held_by_others);
+        self.has_asked_in_vain = answer.granted < asked.want;
+        let is_in_vain = answer.granted == 0 && asked.is_for_more || self.has_asked_in_vain;
+        self.ask_again = is_in_vain.then(|| now + ASK_EVERY);
+        self.go_on(now)
+    }
+
+    /// What [`Effect::Note`] said is durable.
+    pub fn noted(&mut self, now: Instant) -> Vec<Effect> {
+        if let Some(noted) = self.noting.take() {
+            self.noted = noted;
+        }
+        self.go_on(now)
+    }
+
+    /// The configuration says another limit. Nothing is admitted until the account has been asked about it.
+    pub fn limit(&mut self, limit: Usd, now: Instant) -> Vec<Effect> {
+        if limit == self.limit {
+            return Vec::new();
+        }
+        self.limit = limit;
+        // What comes back of it must not be spent again until the account has said that all of it is within the limit.
+        self.had_by_others = None;
+        self.asked = None;
+        self.ask_again = None;
+        self.go_on(now)
+    }
+
+    /// Time has passed: who waited too long is refused, and what was not answered is asked again.
+    pub fn tick(&mut self, now: Instant) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        self.waiting.retain(|waiting| {
+            let is_late = waiting.until <= now;
+            if is_late {
+                effects.push(Effect::Refuse(waiting.id, Refusal::Held));
+            }
+            !is_late
+        });
+        if self
+            .asked
+            .is_some_and(|asked| asked.at + ANSWER_WITHIN <= now)
+        {
+            self.asked = None;
+        }
+        effects.extend(self.go_on(now));
+        effects
+    }
+
+    /// The end of this purse: tells the account what was spent, and gives back what is not reserved.
+    pub fn close(&mut self, now: Instant) -> Vec<Effect> {
+        self.is_closed = true;
+        self.granted = self.settled + self.reserved;
+        let message = self.message(Usd::ZERO, Usd::ZERO, Usd::ZERO, false, now);
+        [Some(Effect::Ask(message)), self.note()]
+            .into_iter()
+            .flatten()
+            .collect()
+    }
+
+    /// When [`Purse::tick`] has something to do; None where nobody waits.
+    pub fn due(&self) -> Option<Instant> {
+        let first = self.waiting.iter().map(|waiting| waiting.until).min()?;
+        let answer = self.asked.map(|asked| asked.at + ANSWER_WITHIN);
+        let others = [answer, self.ask_again].into_iter().flatten();
+        Some(others.fold(first, Instant::min))
+    }
+
+    /// What was spent, by all, as far as is known here.
+    pub fn spent(&self) -> Usd {
+        self.spent_by_others + self.settled
+    }
+
+    /// Adds what was spent without being reserved, of a budget that refuses nothing.
+    pub fn add(&mut self, amount: Usd) {
+        self.settled += amount;
+    }
+
+    /// What was spent by this replica.
+    pub const fn settled(&self) -> Usd {
+        self.settled
+    }
+
+    /// What requests of this replica have reserved.
+    pub const fn reserved(&self) -> Usd {
+        self.reserved
+    }
+
+    /// What may be reserved at once.
+    fn usable(&self) -> Usd {
+        self.granted.min(self.noted).min(self.ceiling()) - self.settled - self.reserved
+    }
+
+    /// What the limit leaves to this replica. That is never less than what it was granted, unless the limit was lowered.
+    fn ceiling(&self) -> Usd {
+        self.had_by_others.map_or(Usd::ZERO, |had| self.limit - had)
+    }
+
+    /// Whether it is certain that so much is not left, whatever comes back of what is reserved.
+    fn is_spent(&self, need: Usd) -> bool {
+        need > self.limit - self.spent()
+    }
+
+    /// Does what can be done now.
+    fn go_on(&mut self, now: Instant) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        self.serve(&mut effects);
+        effects.extend(self.ask(now));
+        effects.extend(self.note());
+        effects
+    }
+
+    /// Admits who waits and can be, and refuses who never can.
+    fn serve(&mut self, effects: &mut Vec<Effect>) {
+        let mut waiting = std::mem::take(&mut self.waiting);
+        waiting.retain(|one| {
+            let usable = self.usable();
+            // Less than was wanted only where the account has no more, and nothing more is on its way to be durable.
+            let is_all = self.has_asked_in_vain && self.noted >= self.granted;
+            if one.want <= usable || is_all && one.need <= usable {
+                let admitted = one.want.min(usable);
+                self.reserved += admitted;
+                effects.push(Effect::Admit(one.id, admitted));
+                return false;
+            }
+            let is_spent = self.is_spent(one.need);
+            if is_spent {
+                effects.push(Effect::Refuse(one.id, Refusal::Spent));
+            }
+            !is_spent
+        });
+        self.waiting = waiting;
+    }
+
+    /// Asks the account for what is lacking, or gives it what lies idle.
+    fn ask(&mut self, now: Instant) -> Option<Effect> {
+        if self.is_closed || self.asked.is_some() || self.ask_again.is_some_and(|again| now < again)
+        {
+            return None;
+        }
+        let spare = Usd::from_pico(self.limit.pico() / i128::from(SPARE_PART)).max(Usd::ZERO);
+        // What is granted and not noted yet is there soon.
+        let free = match self.had_by_others {
+            Some(_) => self.granted.min(self.ceiling()) - self.settled - self.reserved,
+            None => Usd::ZERO,
+        };
+        let wanted: Usd = self.waiting.iter().map(|one| one.want).sum();
+        let least = self.waiting.iter().map(|one| one.need).min();
+        let half = Usd::from_pico(spare.pico() / 2);
+        let is_idle = self.waiting.is_empty() && free > spare + spare;
+        if wanted <= free && free >= half && !is_idle {
+            return None;
+        }
+        if is_idle {
+            self.granted = self.settled + self.reserved + spare;
+        }
+        let lacking = |amount: Usd| (amount - free).max(Usd::ZERO);
+        let need = lacking(least.unwrap_or_default());
+        let spare = if is_idle { Usd::ZERO } else { lacking(spare) };
+        let message = self.message(need, lacking(wanted), spare, !is_idle, now);
+        Some(Effect::Ask(message))
+    }
+
+    /// A message to the account.
+    fn message(
+        &mut self,
+        need: Usd,
+        want: Usd,
+        spare: Usd,
+        is_for_more: bool,
+        now: Instant,
+    ) -> Ask {
+        // A limit that was lowered is kept as what was reserved comes back. And where a provider has charged more than it
+        // could, the account hears of that, too.
+        let ceiling = self.had_by_others.map(|_| self.ceiling());
+        self.granted = ceiling.map_or(self.granted, |ceiling| self.granted.min(ceiling));
+        self.granted = self.granted.max(self.settled + self.reserved);
+        self.seq += 1;
+        let ask = Ask {
+            replica: self.replica.clone(),
+            seq: self.seq,
+            limit: self.limit.nano_rounded_down(),
+            settled: self.settled.nano_rounded_up(),
+            held: (self.granted - self.settled).nano_rounded_up(),
+            need: need.nano_rounded_up(),
+            want: want.nano_rounded_up(),
+            spare: spare.nano_rounded_up(),
+        };
+        self.asked = Some(Asked {
+            seq: ask.seq,
+            settled: Usd::from_nano(ask.settled),
+            held: Usd::from_nano(ask.held),
+            want: ask.want,
+            is_for_more,
+            at: now,
+        });
+        self.ask_again = None;
+        // The account takes what it is told for granted, to the nano-dollar that it is rounded up to.
+        self.granted = Usd::from_nano(ask.settled.saturating_add(ask.held));
+        ask
+    }
+
+    /// Has noted what was granted, before it is used; and, when there is much less to note than was, that.
+    fn note(&mut self) -> Option<Effect> {
+        let spare = Usd::from_pico(self.limit.pico() / i128::from(SPARE_PART));
+        let is_more = self.granted > self.noted;
+        let is_much_less = match self.is_closed {
+            true => self.granted < self.noted,
+            false => self.granted + spare < self.noted,
+        };
+        if self.noting.is_some() || !(is_more || is_much_less) {
+            return None;
+        }
+        self.noting = Some(self.granted);
+        self.noted = self.noted.min(self.granted);
+        Some(Effect::Note(self.granted))
+    }
+}

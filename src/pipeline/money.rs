@@ -1,0 +1,192 @@
+//! Step 4, as far as it is about money: the worst case of a request is reserved in the budgets of its key and team, and what it
+//! did cost is settled.
+
+use std::sync::Arc;
+
+use super::admit::Asked;
+use super::gateway::{Gateway, Notice};
+use crate::access::Key;
+use crate::access::budgets::{Fund, Page, Part, Refusal, Unbounded};
+use crate::dialect::{Demand, Error, Kind, Paid};
+use crate::route::Model;
+use crate::spend::{NoBound, Usd, Why, Worst, output_bound};
+
+/// How long a caller who was refused because of requests that run shall wait: nobody knows when they end.
+const HELD_WAIT: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// What is set aside for a request. Dropped before anything was called, it goes back.
+#[derive(Default)]
+pub struct Money {
+    /// In budgets that are never exceeded.
+    parts: Vec<(Arc<Fund>, Part)>,
+    /// Budgets that only count.
+    counting: Vec<(Arc<Fund>, Arc<Page>)>,
+    /// The tokens of all answers that money is reserved for.
+    pub output_tokens: Option<u64>,
+}
+
+/// Every fund that pays for a request: the key's, the team's for the model, the team's.
+pub fn funds<'a>(key: &'a Key, model: &'a Model) -> impl Iterator<Item = &'a Arc<Fund>> {
+    let of_model = key.team.per_model.get(&*model.name);
+    let of_model = of_model.map_or(&[][..], Vec::as_slice);
+    key.funds.iter().chain(of_model).chain(&key.team.funds)
+}
+
+impl Money {
+    /// Reserves the worst case of a request, or that of a shorter answer where only that fits; then the second value is how
+    /// long it may be, in tokens of a choice. Waits for what other requests give back as long as the budgets say.
+    ///
+    /// # Errors
+    /// A budget has no room, or the request has no upper bound of its cost.
+    pub async fn reserve(
+        gateway: &Gateway,
+        asked: &Asked<'_>,
+        demand: &Demand,
+    ) -> Result<(Self, Option<u64>), Error> {
+        let Asked {
+            key, model, bill, ..
+        } = asked;
+        let page = |fund: &Arc<Fund>| fund.page(&gateway.treasury, bill.time);
+        let (hard, soft): (Vec<_>, Vec<_>) = funds(key, model).partition(|fund| fund.is_hard());
+        let mut money = Self {
+            parts: Vec::with_capacity(hard.len()),
+            counting: soft
+                .iter()
+                .map(|fund| ((*fund).clone(), page(fund)))
+                .collect(),
+            output_tokens: None,
+        };
+        if hard.is_empty() {
+            return Ok((money, None));
+        }
+        let worst = worst(&hard, asked, demand)?;
+        let mut amount = worst.usd();
+        for fund in hard {
+            let floor = fund.budget.floor_tokens.max(demand.output_min);
+            let need = worst.usd_for(floor.min(worst.output_max())).min(amount);
+            let page = page(fund);
+            let reserved = page
+                .reserve(fund.budget.usd, need, amount, fund.budget.wait)
+                .await;
+            let part = reserved.map_err(|refusal| refused(fund, refusal, need, &page))?;
+            amount = part.amount();
+            money.parts.push((fund.clone(), part));
+        }
+        let all = |output_max: u64| output_max.saturating_mul(demand.choices);
+        money.output_tokens = Some(all(worst.output_max()));
+        if amount == worst.usd() {
+            return Ok((money, None));
+        }
+        // What is reserved is what the answer that is asked for can cost, in all budgets alike.
+        let output_max = worst.fitting(amount).unwrap_or(0);
+        money.output_tokens = Some(all(output_max));
+        let amount = worst.usd_for(output_max);
+        money
+            .parts
+            .iter_mut()
+            .for_each(|(_, part)| part.shrink(amount));
+        Ok((money, Some(output_max)))
+    }
+
+    /// A provider is about to be called.
+    pub fn spend(&mut self) {
+        self.parts
+            .iter_mut()
+            .for_each(|(_, part)| part.is_called = true);
+    }
+
+    /// The request cost so much; None if nobody can say, though it had a price: then all that was reserved counts.
+    pub fn settle(self, cost: Option<Usd>, notify: &dyn Fn(Notice)) {
+        for (fund, part) in self.parts {
+            let reserved = part.amount();
+            let cost = cost.unwrap_or(reserved);
+            let page = part.settle(cost);
+            // What has no bound was left out of it, where that is allowed.
+            if cost > reserved && fund.budget.allow.is_empty() {
+                let fund = fund.clone();
+                notify(Notice::Overshot {
+                    fund,
+                    reserved,
+                    cost,
+                });
+            }
+            tell(fund, &page, notify);
+        }
+        for (fund, page) in self.counting {
+            page.add(cost.unwrap_or_default());
+            tell(fund, &page, notify);
+        }
+    }
+}
+
+/// Tells of the shares that are reached now.
+fn tell(fund: Arc<Fund>, page: &Page, notify: &dyn Fn(Notice)) {
+    while let Some(reached) = fund.reached(page) {
+        notify(Notice::Reached {
+            fund: fund.clone(),
+            reached,
+        });
+    }
+}
+
+/// What a request can cost at the most, as far as every one of the budgets asks for it.
+fn worst(hard: &[&Arc<Fund>], asked: &Asked<'_>, demand: &Demand) -> Result<Worst, Error> {
+    let Asked {
+        model,
+        target,
+        bill,
+        ..
+    } = asked;
+    let owner = &hard[0].owner;
+    let Some(tariff) = &bill.tariff else {
+        let message = format!(
+            "the target `{}` has no price, and {owner} has a budget that is never exceeded",
+            target.name
+        );
+        return Err(not_priced(message));
+    };
+    let is_allowed = |kind| hard.iter().all(|fund| fund.budget.allows(kind));
+    let kinds = [
+        (Unbounded::Tools, &[Paid::Tools, Paid::Models][..]),
+        (Unbounded::Media, &[Paid::Media, Paid::Output]),
+        (Unbounded::Tier, &[Paid::Tier]),
+        (Unbounded::Stored, &[Paid::Stored]),
+    ];
+    let allowed: Vec<Paid> = kinds
+        .into_iter()
+        .filter(|(kind, _)| is_allowed(*kind))
+        .flat_map(|(_, paid)| paid.iter().copied())
+        .collect();
+    let output_bound = model
+        .max_output_tokens
+        .or_else(|| output_bound(&target.model));
+    let worst = Worst::of(
+        demand,
+        &target.model,
+        tariff,
+        bill.time,
+        output_bound,
+        &allowed,
+    );
+    worst.map_err(|none| {
+        let NoBound { param, why } = &none;
+        if *why == Why::Price {
+            return not_priced(format!("the target `{}` has no price at this time, and {owner} has a budget that is never exceeded", target.name));
+        }
+        Error::invalid(param, format!("{none}, and {owner} has a budget that is never exceeded"))
+    })
+}
+
+fn not_priced(message: String) -> Error {
+    let mut error = Error::new(Kind::ModelNotPriced, message);
+    error.param = Some("model".to_owned());
+    error
+}
+
+fn refused(fund: &Fund, refusal: Refusal, need: Usd, page: &Page) -> Error {
+    let message = fund.refusal(refusal, need, page);
+    match refusal {
+        Refusal::Spent => Error::new(Kind::QuotaSpent, message),
+        Refusal::Held => Error::new(Kind::RateLimited, message).retry_after(HELD_WAIT),
+    }
+}
