@@ -97,6 +97,18 @@ impl Gateway {
         self.treasury.open(snapshot.keys.funds())
     }
 
+    /// Gives back what budgets hold and have not needed of late.
+    pub fn sweep_books(&self) {
+        for page in self
+            .snapshot()
+            .keys
+            .funds()
+            .filter_map(|fund| fund.present())
+        {
+            page.tick();
+        }
+    }
+
     /// Puts the state of the ledger into the metrics.
     pub fn observe_ledger(&self) {
         let Some(ledger) = &self.ledger else { return };

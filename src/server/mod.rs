@@ -221,6 +221,7 @@ async fn serve_until_signal(gateway: &Gateway, reloader: &Reloader, signals: &mu
         let mut ticks = tokio::time::interval(SWEEP_EVERY);
         loop {
             ticks.tick().await;
+            gateway.sweep_books();
             gateway
                 .snapshot()
                 .providers()

@@ -11,7 +11,7 @@ pub use section::{
     AdminSection, File, ListenSection, ServerSection, StateSection, StoreSection, TlsSection,
 };
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
@@ -192,6 +192,9 @@ impl Snapshot {
         let teams = file.teams.into_iter().collect();
         let counters = previous.map_or_else(Arc::default, |previous| previous.counters.clone());
         let keys = Keys::resolve(teams, is_quickstart, &model_names, &counters, document);
+        if ledger.is_none() {
+            warn_of_forgetting(&keys, document);
+        }
         let limiter = |provider: &Arc<Provider>| {
             let limiter = counters.limiter("provider", &[&provider.name], provider.limits)?;
             Some((provider.name.clone(), limiter))
@@ -395,10 +398,39 @@ fn check_tls(tls: Option<&TlsSection>, document: &mut Document) {
     }
 }
 
+/// Warns of budgets that would be kept, were there a ledger to keep them in.
+fn warn_of_forgetting(keys: &Keys, document: &mut Document) {
+    let hard = keys.funds().filter(|fund| fund.is_hard());
+    let teams: BTreeSet<_> = hard.map(|fund| fund.owner.team().clone()).collect();
+    for team in teams {
+        document
+            .warning(
+                &["teams", &team],
+                format!("the budgets of `{team}` begin anew with every start"),
+            )
+            .help("a ledger keeps what was spent: add `ledger: sqlite:tollgate.db`");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::ProcessEnvironment;
+
+    #[test]
+    fn a_budget_without_a_ledger_is_warned_of() {
+        let budget = "\nteams:\n  t: { models: \"*\", budget: { usd: 1, per: day }, keys: [] }\n";
+        let key = "sha256: \"0000000000000000000000000000000000000000000000000000000000000000\"";
+        let with_key = budget.replace("keys: []", &format!("keys: [ {{ name: k, {key} }} ]"));
+        for (ledger, warnings) in [("", 1), ("ledger: sqlite:l.db", 0)] {
+            let text = format!("listen: 127.0.0.1:0\n{ledger}{with_key}");
+            let dialer = Arc::new(Dialer::new());
+            let reading = Snapshot::read("a.yaml", &text, &ProcessEnvironment, &dialer, None);
+            let said = reading.diagnostics.to_string();
+            let is_warned = said.contains("the budgets of `t` begin anew with every start");
+            assert_eq!(is_warned, warnings == 1, "{said}");
+        }
+    }
 
     #[test]
     fn the_embedded_file_is_good() {

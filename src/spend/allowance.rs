@@ -19,20 +19,20 @@ impl Allowance {
     pub const fn of(family: Family) -> Self {
         match family {
             Family::OpenAi | Family::Gemini | Family::Cohere | Family::Mistral => Self {
-                request: 500,
+                request: 64,
                 tools: 500,
                 tool: 100,
                 known_tool: 2_000,
             },
             Family::Anthropic => Self {
-                request: 500,
+                request: 64,
                 tools: 1_000,
                 tool: 200,
                 known_tool: 2_000,
             },
             // Whoever serves them puts requests before the model in his own way.
             Family::Llama | Family::Other => Self {
-                request: 1_000,
+                request: 128,
                 tools: 1_500,
                 tool: 200,
                 known_tool: 2_000,

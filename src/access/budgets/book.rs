@@ -233,6 +233,9 @@ impl Page {
 
     /// The next of the shares that was reached and not told yet.
     pub fn reached(&self, budget: &Budget) -> Option<Reached> {
+        if budget.alert_at.is_empty() {
+            return None;
+        }
         let spent = self.standing().spent;
         let mut state = self.state.lock();
         let share = *budget.alert_at.get(state.told)?;
@@ -255,6 +258,11 @@ impl Page {
     /// Adds to a budget that refuses nothing.
     pub fn add(&self, amount: Usd) {
         self.state.lock().purse.add(amount);
+    }
+
+    /// Time has passed: what was not needed of late goes back.
+    pub fn tick(self: &Arc<Self>) {
+        self.act(Purse::tick);
     }
 
     /// What was noted for this process is noted for as little as it needs, at its end.

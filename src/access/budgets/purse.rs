@@ -13,8 +13,12 @@ use std::time::{Duration, Instant};
 use super::account::{Answer, Ask, Nano};
 use crate::spend::Usd;
 
-/// A replica holds at most this part of a budget beyond what its requests have reserved: what is lost to a crash.
+/// A replica that has nothing to do holds at most twice this part of a budget: what a crash may lose.
 const SPARE_PART: u64 = 64;
+
+/// What requests had reserved at most is kept for so long, for those to come: to give it back and ask for it again costs each of
+/// them a write to the disk.
+const PEAK_KEPT: Duration = Duration::from_secs(10);
 
 /// How many requests may wait for one budget; more are refused at once.
 const WAITING_MAX: usize = 4096;
@@ -37,6 +41,8 @@ pub struct Purse {
     settled: Usd,
     /// What is reserved for requests that run.
     reserved: Usd,
+    /// The most that was reserved at once of late, and when.
+    peak: Option<(Usd, Instant)>,
     /// What `settled` and `reserved` may come to: by the account, …
     granted: Usd,
     /// … and by what was noted durably.
@@ -106,6 +112,7 @@ impl Purse {
             limit,
             settled: Usd::ZERO,
             reserved: Usd::ZERO,
+            peak: None,
             granted: Usd::ZERO,
             noted: Usd::ZERO,
             noting: None,
@@ -132,6 +139,7 @@ impl Purse {
     ) -> (Option<Usd>, Vec<Effect>) {
         if self.waiting.is_empty() && want <= self.usable() {
             self.reserved += want;
+            self.note_peak(now);
             return (Some(want), self.go_on(now));
         }
         if self.is_spent(need) {
@@ -277,6 +285,7 @@ impl Purse {
     fn go_on(&mut self, now: Instant) -> Vec<Effect> {
         let mut effects = Vec::new();
         self.serve(&mut effects);
+        self.note_peak(now);
         effects.extend(self.ask(now));
         effects.extend(self.note());
         effects
@@ -310,7 +319,7 @@ impl Purse {
         {
             return None;
         }
-        let spare = Usd::from_pico(self.limit.pico() / i128::from(SPARE_PART)).max(Usd::ZERO);
+        let spare = self.spare();
         // What is granted and not noted yet is there soon.
         let free = match self.had_by_others {
             Some(_) => self.granted.min(self.ceiling()) - self.settled - self.reserved,
@@ -331,6 +340,25 @@ impl Purse {
         let spare = if is_idle { Usd::ZERO } else { lacking(spare) };
         let message = self.message(need, lacking(wanted), spare, !is_idle, now);
         Some(Effect::Ask(message))
+    }
+
+    /// What it holds for requests to come.
+    fn spare(&self) -> Usd {
+        let peak = self.peak.map_or(Usd::ZERO, |(peak, _)| peak);
+        self.least_spare().max(peak - self.reserved)
+    }
+
+    fn least_spare(&self) -> Usd {
+        Usd::from_pico(self.limit.pico() / i128::from(SPARE_PART)).max(Usd::ZERO)
+    }
+
+    /// Remembers how much is reserved, if that is the most of late.
+    fn note_peak(&mut self, now: Instant) {
+        let is_past =
+            |(peak, at): &(Usd, Instant)| self.reserved >= *peak || *at + PEAK_KEPT <= now;
+        if self.peak.as_ref().is_none_or(is_past) {
+            self.peak = Some((self.reserved, now));
+        }
     }
 
     /// A message to the account.
@@ -374,11 +402,10 @@ impl Purse {
 
     /// Has noted what was granted, before it is used; and, when there is much less to note than was, that.
     fn note(&mut self) -> Option<Effect> {
-        let spare = Usd::from_pico(self.limit.pico() / i128::from(SPARE_PART));
         let is_more = self.granted > self.noted;
         let is_much_less = match self.is_closed {
             true => self.granted < self.noted,
-            false => self.granted + spare < self.noted,
+            false => self.granted + self.least_spare() < self.noted,
         };
         if self.noting.is_some() || !(is_more || is_much_less) {
             return None;

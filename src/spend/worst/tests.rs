@@ -169,7 +169,7 @@ fn embeddings_have_no_answer_and_counts_cost_nothing() {
     let worst = worst(&embedded, listed).unwrap();
     assert_eq!(
         (worst.output_max(), worst.usd().to_string()),
-        (0, "0.009".to_owned())
+        (0, "0.009872".to_owned())
     );
     assert_eq!(worst.fitting(worst.usd()), Some(0));
     assert_eq!(worst.fitting(worst.usd() - Usd::from_pico(1)), None);
