@@ -57,6 +57,8 @@ struct Replica {
     /// Requests that run, with what is reserved for them.
     running: BTreeMap<Waiter, Usd>,
     disk: Disk,
+    /// What was paid for by this life.
+    paid: Usd,
     /// When the purse is to hear that time has passed.
     tick: Option<Duration>,
 }
@@ -231,6 +233,11 @@ impl World {
             Event::Durable(replica, life, bound) if self.lives(replica, life) => {
                 let disk = &mut self.replicas[replica].disk;
                 disk.bound = disk.past + bound;
+                // Before it has heard of it, or soon after.
+                if self.setting.has_crashes && self.chance.one_in(12) {
+                    let delay = self.chance.micros(30_000);
+                    self.later(delay, Event::Crash(replica));
+                }
                 let delay = self.chance.micros(20_000);
                 self.later(delay, Event::Noted(replica, life));
             }
@@ -323,6 +330,7 @@ impl World {
         };
         let actual = self.part_of(reserved);
         self.paid += actual;
+        self.replicas[replica].paid += actual;
         let (life, now) = (self.replicas[replica].life, self.instant());
         let delay = self.chance.micros(100_000);
         self.later(delay, Event::RowStored(replica, life, actual));
@@ -439,6 +447,7 @@ impl World {
                 .reconcile(&ended, disk.rows_of_life.nano_rounded_up());
         }
         disk.rows_of_life = Usd::ZERO;
+        replica.paid = Usd::ZERO;
         replica.purse = Some(Purse::new(name(at, replica.life), limit));
     }
 
@@ -460,6 +469,13 @@ impl World {
         {
             let purse = replica.purse.as_ref().unwrap();
             let running: Usd = replica.running.values().copied().sum();
+            // Should it die now, its ledger knows that it may have spent so much.
+            let known = replica.disk.bound - replica.disk.past;
+            assert!(
+                replica.paid + running <= known,
+                "{} and {running} of {known}",
+                replica.paid
+            );
             if self.setting.forgets.is_none() {
                 assert_eq!(purse.reserved(), running);
             }
