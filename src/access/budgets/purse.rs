@@ -333,7 +333,7 @@ impl Purse {
             return None;
         }
         if is_idle {
-            self.granted = self.settled + self.reserved + spare;
+            self.granted = whole(self.settled + self.reserved + spare);
         }
         let lacking = |amount: Usd| (amount - free).max(Usd::ZERO);
         let need = lacking(least.unwrap_or_default());
@@ -373,15 +373,17 @@ impl Purse {
         // A limit that was lowered is kept as what was reserved comes back. And where a provider has charged more than it
         // could, the account hears of that, too.
         let ceiling = self.had_by_others.map(|_| self.ceiling());
-        self.granted = ceiling.map_or(self.granted, |ceiling| self.granted.min(ceiling));
+        self.granted = ceiling.map_or(self.granted, |ceiling| self.granted.min(whole(ceiling)));
         self.granted = self.granted.max(self.settled + self.reserved);
         self.seq += 1;
+        let settled = self.settled.nano_rounded_up();
         let ask = Ask {
             replica: self.replica.clone(),
             seq: self.seq,
             limit: self.limit.nano_rounded_down(),
-            settled: self.settled.nano_rounded_up(),
-            held: (self.granted - self.settled).nano_rounded_up(),
+            settled,
+            // What is granted is whole, unless it is what was spent and is reserved: then a little more is told than is used.
+            held: self.granted.nano_rounded_up().saturating_sub(settled),
             need: need.nano_rounded_up(),
             want: want.nano_rounded_up(),
             spare: spare.nano_rounded_up(),
@@ -395,8 +397,6 @@ impl Purse {
             at: now,
         });
         self.ask_again = None;
-        // The account takes what it is told for granted, to the nano-dollar that it is rounded up to.
-        self.granted = Usd::from_nano(ask.settled.saturating_add(ask.held));
         ask
     }
 
@@ -414,4 +414,9 @@ impl Purse {
         self.noted = self.noted.min(self.granted);
         Some(Effect::Note(self.granted))
     }
+}
+
+/// What the account can grant of an amount: whole nano-dollars. To round it up would be to grant oneself what is missing.
+fn whole(amount: Usd) -> Usd {
+    Usd::from_nano(amount.nano_rounded_down())
 }
