@@ -99,14 +99,11 @@ impl Gateway {
 
     /// Gives back what budgets hold and have not needed of late.
     pub fn sweep_books(&self) {
-        for page in self
-            .snapshot()
-            .keys
-            .funds()
-            .filter_map(|fund| fund.present())
-        {
-            page.tick();
-        }
+        let snapshot = self.snapshot();
+        // Budgets that refuse nothing hold nothing.
+        let hard = snapshot.keys.funds().filter(|fund| fund.is_hard());
+        hard.filter_map(|fund| fund.present())
+            .for_each(|page| page.tick());
     }
 
     /// Puts the state of the ledger into the metrics.

@@ -256,13 +256,16 @@ fn check_priced(bill: &Bill, snapshot: &Snapshot, target: &Target) -> Result<(),
     if bill.tariff.is_some() || snapshot.prices.unknown == Unknown::Meter {
         return Ok(());
     }
-    let message = format!(
+    Err(not_priced(format!(
         "the target `{}` has no price, and the gateway calls only targets that have one",
         target.name
-    );
+    )))
+}
+
+fn not_priced(message: String) -> Error {
     let mut error = Error::new(Kind::ModelNotPriced, message);
     error.param = Some("model".to_owned());
-    Err(error)
+    error
 }
 
 /// How long a request waits for the ledger to keep up.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::admit::Asked;
 use super::gateway::{Gateway, Notice};
+use super::not_priced;
 use crate::access::Key;
 use crate::access::budgets::{Fund, Page, Part, Refusal, Unbounded};
 use crate::dialect::{Demand, Error, Kind, Paid};
@@ -175,12 +176,6 @@ fn worst(hard: &[&Arc<Fund>], asked: &Asked<'_>, demand: &Demand) -> Result<Wors
         }
         Error::invalid(param, format!("{none}, and {owner} has a budget that is never exceeded"))
     })
-}
-
-fn not_priced(message: String) -> Error {
-    let mut error = Error::new(Kind::ModelNotPriced, message);
-    error.param = Some("model".to_owned());
-    error
 }
 
 fn refused(fund: &Fund, refusal: Refusal, need: Usd, page: &Page) -> Error {
