@@ -9,6 +9,7 @@ pub mod limits;
 mod patterns;
 mod section;
 pub mod sigv4;
+pub mod state;
 #[cfg(test)]
 mod tests;
 
