@@ -44,10 +44,9 @@ impl Money {
         asked: &Asked<'_>,
         demand: &Demand,
     ) -> Result<(Self, Option<u64>), Error> {
-        let Asked {
-            key, model, bill, ..
-        } = asked;
-        let page = |fund: &Arc<Fund>| fund.page(&gateway.treasury, bill.time);
+        let Asked { key, model, .. } = asked;
+        let time = gateway.treasury.time(asked.bill.time);
+        let page = |fund: &Arc<Fund>| fund.page(&gateway.treasury, time);
         let (hard, soft): (Vec<_>, Vec<_>) = funds(key, model).partition(|fund| fund.is_hard());
         let mut money = Self {
             parts: Vec::with_capacity(hard.len()),
@@ -183,5 +182,6 @@ fn refused(fund: &Fund, refusal: Refusal, need: Usd, page: &Page) -> Error {
     match refusal {
         Refusal::Spent => Error::new(Kind::QuotaSpent, message),
         Refusal::Held => Error::new(Kind::RateLimited, message).retry_after(HELD_WAIT),
+        Refusal::Lost => Error::new(Kind::StateLost, message).retry_after(HELD_WAIT),
     }
 }

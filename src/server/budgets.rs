@@ -75,7 +75,7 @@ fn tell_reached(gateway: &Gateway, owner: &Owner, alert: &Alert) {
 
 /// `GET /admin/v1/budgets`: each budget and how it stands in its present window.
 pub fn list(gateway: &Gateway) -> Value {
-    let now = Utc::now();
+    let now = gateway.treasury.now();
     let budgets: Vec<Value> = each(gateway)
         .iter()
         .map(|fund| stands(fund, gateway, now))
@@ -109,7 +109,7 @@ fn stands(fund: &Arc<Fund>, gateway: &Gateway, now: DateTime<Utc>) -> Value {
 
 /// Puts how budgets stand into the metrics.
 pub fn observe(gateway: &Gateway) {
-    let now = Utc::now();
+    let now = gateway.treasury.now();
     let states = each(gateway).into_iter().map(|fund| {
         let standing = fund.page(&gateway.treasury, now).standing();
         BudgetState {

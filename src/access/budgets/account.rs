@@ -12,8 +12,11 @@ pub type Nano = u64;
 /// One budget in one window.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Account {
-    shares: BTreeMap<Arc<str>, Share>,
+    shares: Shares,
 }
+
+/// What each replica has of it.
+pub type Shares = BTreeMap<Arc<str>, Share>;
 
 /// What one replica has of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,7 +25,7 @@ pub struct Share {
     pub seq: u64,
     /// What it has spent.
     pub settled: Nano,
-    /// What it may spend besides, without asking.
+    /// What it may spend besides, without asking, and what it may have spent before it died.
     pub held: Nano,
 }
 
@@ -55,6 +58,10 @@ pub struct Ask {
 pub struct Answer {
     /// Of the message that it answers.
     pub seq: u64,
+    /// Of the last message that was heard of this replica: that one, unless it came too late.
+    pub heard: u64,
+    /// Whether the account can grant anything at all at present.
+    pub is_open: bool,
     /// What it holds more than it said.
     pub granted: Nano,
     /// What all replicas have spent.
@@ -64,16 +71,19 @@ pub struct Answer {
 }
 
 impl Account {
-    /// An account that begins with what is known of the past: what was spent, and what may have been.
-    pub fn new(past: &Arc<str>, share: Share) -> Self {
-        Self {
-            shares: [(past.clone(), share)].into(),
+    /// Hears what a replica knows of all shares. The newest word on each counts.
+    pub fn hear(&mut self, shares: &Shares) {
+        for (replica, share) in shares {
+            let known = self.shares.entry(replica.clone()).or_default();
+            if share.seq > known.seq {
+                *known = *share;
+            }
         }
     }
 
-    /// Hears a replica and grants what there is. Together, what was spent and what is held never come to more than the
-    /// limit, unless a provider has charged more than the most it could, or the limit was lowered.
-    pub fn ask(&mut self, ask: &Ask) -> Answer {
+    /// Hears a replica and, when it is open, grants what there is. Together, what was spent and what is held never come to more
+    /// than the limit, unless a provider has charged more than the most it could, or the limit was lowered.
+    pub fn ask(&mut self, ask: &Ask, is_open: bool) -> Answer {
         let share = self.shares.entry(ask.replica.clone()).or_default();
         let is_news = ask.seq > share.seq;
         if is_news {
@@ -83,13 +93,14 @@ impl Account {
                 held: ask.held,
             };
         }
+        let heard = share.seq;
         let (spent, held) = self.totals();
         let room = ask.limit.saturating_sub(spent.saturating_add(held));
-        let granted = match is_news && room >= ask.need {
+        let granted = match is_open && is_news && room >= ask.need {
             true => {
                 let wanted = ask.want.min(room);
                 // The nearer the end, the smaller the portions, so that little lies idle with one while another lacks it.
-                let portion = (room - wanted) / (2 * self.shares.len() as u64);
+                let portion = (room - wanted) / (2 * self.holders(&ask.replica));
                 wanted + ask.spare.min(portion)
             }
             false => 0,
@@ -99,21 +110,17 @@ impl Account {
         }
         Answer {
             seq: ask.seq,
+            heard,
+            is_open,
             granted,
             spent,
             held: held + granted,
         }
     }
 
-    /// A replica's process has ended without a word, and its ledger says what it had spent by then. The rest of what it held
-    /// stays held: nobody knows how much of that was spent.
-    #[cfg(test)]
-    pub fn reconcile(&mut self, replica: &Arc<str>, settled: Nano) {
-        if let Some(share) = self.shares.get_mut(replica) {
-            let granted = share.settled.saturating_add(share.held);
-            share.settled = share.settled.max(settled);
-            share.held = granted.saturating_sub(share.settled);
-        }
+    /// What each has.
+    pub const fn shares(&self) -> &Shares {
+        &self.shares
     }
 
     /// What was spent, and what is held, in all.
@@ -125,5 +132,11 @@ impl Account {
             )
         };
         self.shares.values().fold((0, 0), add)
+    }
+
+    /// How many replicas hold something or ask for it.
+    fn holders(&self, asking: &str) -> u64 {
+        let holds = |(replica, share): &(&Arc<str>, &Share)| share.held > 0 || ***replica == *asking;
+        self.shares.iter().filter(holds).count() as u64
     }
 }

@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::book::{Book, Page, Past, Reached};
-use super::purse::Refusal;
+use super::book::Book;
+use super::page::{Opening, Page, Reached};
+use super::purse::{Past, Refusal};
 use super::window::Window;
 use super::{Budget, Per, WhenSpent};
 use crate::access::Patterns;
+use crate::access::state::Store;
 use crate::spend::Usd;
 use crate::spend::ledger::{Ledger, LedgerError, Location, Portion, Reader, Spent};
 
@@ -43,6 +45,8 @@ pub enum Owner {
 #[derive(Clone, Default)]
 pub struct Treasury {
     ledger: Option<(Arc<Ledger>, Location)>,
+    /// Where accounts are that replicas share.
+    store: Option<Arc<Store>>,
     /// When this process began: windows that begin later begin with nothing.
     began: DateTime<Utc>,
 }
@@ -102,12 +106,30 @@ impl fmt::Display for Owner {
 }
 
 impl Treasury {
-    /// Notes in this ledger, where there is one.
-    pub fn new(ledger: Option<(Arc<Ledger>, Location)>) -> Self {
+    /// Notes in this ledger, where there is one, and keeps accounts in this store, or in memory.
+    pub fn new(ledger: Option<(Arc<Ledger>, Location)>, store: Option<Arc<Store>>) -> Self {
         Self {
             ledger,
+            store,
             began: Utc::now(),
         }
+    }
+
+    /// The time, by the clock that all replicas share.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.store.as_ref().map_or_else(Utc::now, |store| store.now())
+    }
+
+    /// A time of our own clock, by that one.
+    pub fn time(&self, own: DateTime<Utc>) -> DateTime<Utc> {
+        self.store.as_ref().map_or(own, |store| own + store.offset())
+    }
+
+    /// By which name a ledger that replicas share knows this one.
+    fn noted_for(&self) -> Option<&Arc<str>> {
+        let (_, location) = self.ledger.as_ref()?;
+        let store = self.store.as_ref()?;
+        matches!(location, Location::Postgres(_)).then(|| store.replica())
     }
 
     /// Opens the books of funds that have none open: reads what was spent before in their present windows. Blocks.
@@ -115,7 +137,7 @@ impl Treasury {
     /// # Errors
     /// The ledger cannot be read.
     pub fn open<'f>(&self, funds: impl Iterator<Item = &'f Arc<Fund>>) -> Result<(), LedgerError> {
-        let now = Utc::now();
+        let now = self.now();
         let closed: Vec<_> = funds.filter(|fund| !fund.book.is_open(now)).collect();
         let (Some((ledger, location)), false) = (&self.ledger, closed.is_empty()) else {
             closed
@@ -136,7 +158,7 @@ impl Treasury {
             let page = fund.open(self, now, |window| {
                 let at = starts.binary_search(&window.start);
                 let spent = at.map_or(&[][..], |at| spent[at].as_slice());
-                fund.past(window, spent, &portions)
+                fund.past(window, spent, &portions, self.noted_for())
             });
             page.skip_told(&fund.budget);
         }
@@ -201,19 +223,51 @@ impl Fund {
         time: DateTime<Utc>,
         past: impl FnOnce(&Window) -> Past,
     ) -> Arc<Page> {
-        let ledger = treasury.ledger.as_ref().map(|(ledger, _)| ledger);
-        self.book.page(&self.name, &self.budget, ledger, time, past)
+        let open = |window: Window| {
+            Page::open(Opening {
+                name: &self.name,
+                limit: self.budget.usd,
+                past: past(&window),
+                ledger: treasury.ledger.as_ref().map(|(ledger, _)| ledger),
+                noted_for: treasury.noted_for(),
+                store: treasury.store.as_ref(),
+                window,
+            })
+        };
+        self.book.page(&self.budget, time, open)
     }
 
-    /// What is known of a window before this process: rows say what was spent, and a portion how much may have been.
-    fn past(&self, window: &Window, spent: &[Spent], portions: &[Portion]) -> Past {
-        let own = spent.iter().filter(|spent| self.owner.has(spent));
-        let spent: Usd = own.map(|spent| spent.usd).sum();
-        let noted = portions
+    /// What is known of a window before this process: rows say what was spent, and a portion how much may have been. Where
+    /// replicas share the ledger, its rows are those of all, and only the portion is `noted_for` this one.
+    fn past(
+        &self,
+        window: &Window,
+        spent: &[Spent],
+        portions: &[Portion],
+        noted_for: Option<&Arc<str>>,
+    ) -> Past {
+        let own = portions
             .iter()
-            .find(|portion| *portion.budget == *self.name && *portion.window == *window.name);
-        let unknown = noted.map_or(Usd::ZERO, |portion| (portion.bound - spent).max(Usd::ZERO));
-        Past { spent, unknown }
+            .filter(|portion| *portion.budget == *self.name && *portion.window == *window.name);
+        let unknown = |portion: &Portion, spent: Usd| (portion.bound - spent).max(Usd::ZERO);
+        if let Some(replica) = noted_for {
+            let noted = own.clone().find(|portion| portion.replica == *replica);
+            return noted.map_or_else(Past::default, |portion| Past {
+                spent: portion.settled,
+                unknown: unknown(portion, portion.settled),
+            });
+        }
+        let rows = spent.iter().filter(|spent| self.owner.has(spent));
+        let spent: Usd = rows.map(|spent| spent.usd).sum();
+        // Of a replica that shared it, the portion tells by itself what is not in rows.
+        let unknown = own.map(|portion| match portion.replica.is_empty() {
+            true => unknown(portion, spent),
+            false => unknown(portion, portion.settled),
+        });
+        Past {
+            spent,
+            unknown: unknown.sum(),
+        }
     }
 
     /// What is told to a request that gets no money.
@@ -236,6 +290,9 @@ impl Fund {
             ),
             Refusal::Held => format!(
                 "the budget of {whose} is {usd} USD {per}, and what is left of it is reserved for requests that run; try again"
+            ),
+            Refusal::Lost => format!(
+                "the budget of {whose} is shared with other replicas through a store (`state`) that does not answer; try again"
             ),
         }
     }

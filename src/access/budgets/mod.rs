@@ -5,7 +5,10 @@
 mod account;
 mod alert;
 mod book;
+mod distant;
 mod fund;
+mod page;
+mod part;
 mod purse;
 mod section;
 #[cfg(test)]
@@ -16,8 +19,10 @@ mod webhook;
 mod window;
 
 pub use alert::{Alert, Alerter, AlerterState};
-pub use book::{Book, Page, Part, Reached, Standing};
+pub use book::Book;
 pub use fund::{Fund, Owner, Treasury};
+pub use page::{Page, Reached, Standing};
+pub use part::Part;
 pub use purse::Refusal;
 pub use section::{BudgetSection, BudgetsSection, Share, Unbounded, WhenSpent};
 pub use webhook::{Webhook, WebhookSection};

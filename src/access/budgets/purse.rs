@@ -29,6 +29,9 @@ const ASK_EVERY: Duration = Duration::from_millis(50);
 /// How long an answer is waited for before the question is put again.
 const ANSWER_WITHIN: Duration = Duration::from_millis(500);
 
+/// When another replica lacked what lay idle here, nothing is kept for requests to come for so long.
+const LEAN_FOR: Duration = Duration::from_secs(1);
+
 /// A request that waits, to be told by this.
 pub type Waiter = u64;
 
@@ -37,10 +40,11 @@ pub type Waiter = u64;
 pub struct Purse {
     replica: Arc<str>,
     limit: Usd,
-    /// What was spent by this replica in this window, since it started.
+    /// What was spent by this replica in this window.
     settled: Usd,
-    /// What is reserved for requests that run.
+    /// What is reserved for requests that run, and what lives of this replica that died may have spent: nobody knows.
     reserved: Usd,
+    unknown: Usd,
     /// The most that was reserved at once of late, and when.
     peak: Option<(Usd, Instant)>,
     /// What `settled` and `reserved` may come to: by the account, …
@@ -60,7 +64,20 @@ pub struct Purse {
     /// And what they had spent or held: None while that is not known for the present limit.
     had_by_others: Option<Usd>,
     waiting: VecDeque<Waiting>,
+    /// Until then nothing is held for requests to come.
+    lean_until: Option<Instant>,
+    /// What `settled` and `reserved` may come to while the account cannot be asked, if this replica goes on alone.
+    alone: Option<Usd>,
     is_closed: bool,
+}
+
+/// What is known of the time before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Past {
+    /// What was spent.
+    pub spent: Usd,
+    /// What may have been spent besides, by a process that died: nobody knows.
+    pub unknown: Usd,
 }
 
 /// A message under way.
@@ -102,27 +119,35 @@ pub enum Refusal {
     Spent,
     /// Requests that run have reserved it; it may come back.
     Held,
+    /// The account cannot be asked.
+    Lost,
 }
 
 impl Purse {
-    /// An empty purse.
-    pub fn new(replica: Arc<str>, limit: Usd) -> Self {
+    /// A purse with nothing in it, of a replica whose earlier lives did `past` in this window. Its messages count from `seq`,
+    /// which is more than what those have counted to.
+    pub fn new(replica: Arc<str>, limit: Usd, past: Past, seq: u64) -> Self {
+        // What was noted for the past is in the ledger, and the account has it or will be told.
+        let had = past.spent + past.unknown;
         Self {
             replica,
             limit,
-            settled: Usd::ZERO,
-            reserved: Usd::ZERO,
+            settled: past.spent,
+            reserved: past.unknown,
+            unknown: past.unknown,
             peak: None,
-            granted: Usd::ZERO,
-            noted: Usd::ZERO,
+            granted: had,
+            noted: had,
             noting: None,
-            seq: 0,
+            seq,
             asked: None,
             ask_again: None,
             has_asked_in_vain: false,
             spent_by_others: Usd::ZERO,
             had_by_others: None,
             waiting: VecDeque::new(),
+            lean_until: None,
+            alone: None,
             is_closed: false,
         }
     }
@@ -176,14 +201,87 @@ impl Purse {
             return Vec::new();
         };
         self.asked = None;
-        self.granted += Usd::from_nano(answer.granted);
-        self.spent_by_others = Usd::from_nano(answer.spent) - asked.settled;
-        let held_by_others = Usd::from_nano(answer.held - answer.granted) - asked.held;
-        self.had_by_others = Some(self.spent_by_others + held_by_others);
-        self.has_asked_in_vain = answer.granted < asked.want;
-        let is_in_vain = answer.granted == 0 && asked.is_for_more || self.has_asked_in_vain;
-        self.ask_again = is_in_vain.then(|| now + ASK_EVERY);
+        if answer.heard != asked.seq {
+            // A life before this one has counted further.
+            self.seq = answer.heard;
+        } else if answer.is_open {
+            self.alone = None;
+            self.granted += Usd::from_nano(answer.granted);
+            self.spent_by_others = Usd::from_nano(answer.spent) - asked.settled;
+            let held_by_others = Usd::from_nano(answer.held - answer.granted) - asked.held;
+            self.had_by_others = Some(self.spent_by_others + held_by_others);
+            self.has_asked_in_vain = answer.granted < asked.want;
+            let is_in_vain = answer.granted == 0 && asked.is_for_more || self.has_asked_in_vain;
+            self.ask_again = is_in_vain.then(|| now + ASK_EVERY);
+        } else {
+            self.ask_again = Some(now + ASK_EVERY);
+        }
+        let mut effects = self.go_on(now);
+        self.refuse_late(&mut effects, now);
+        effects
+    }
+
+    /// The account cannot be asked. What was granted is used; who needs more is refused.
+    pub fn lost(&mut self, now: Instant) -> Vec<Effect> {
+        self.asked = None;
+        self.ask_again = Some(now + ASK_EVERY);
+        let mut effects = Vec::new();
+        self.serve(&mut effects);
+        // What is being noted will be there without the account.
+        if self.noting.is_none() {
+            let refused = self.waiting.drain(..);
+            effects.extend(refused.map(|one| Effect::Refuse(one.id, Refusal::Lost)));
+        }
+        effects.extend(self.note());
+        effects
+    }
+
+    /// The account cannot be asked, and this replica, one of so many, goes on with its part of what was left when the account
+    /// was last heard of.
+    pub fn alone(&mut self, replicas: u64, now: Instant) -> Vec<Effect> {
+        self.asked = None;
+        let left = self.limit - self.had_by_others.unwrap_or_default() - self.granted;
+        let part = Usd::from_pico(left.max(Usd::ZERO).pico() / i128::from(replicas));
+        let bound = *self.alone.get_or_insert(self.granted + whole(part));
+        self.had_by_others.get_or_insert_default();
+        let wanted: Usd = self.waiting.iter().map(|one| one.want).sum();
+        let granted = (self.settled + self.reserved + wanted).min(bound);
+        self.granted = self.granted.max(whole(granted));
+        self.has_asked_in_vain = granted == bound;
+        self.ask_again = Some(now + ASK_EVERY);
+        let mut effects = Vec::new();
+        self.serve(&mut effects);
+        effects.extend(self.note());
+        effects
+    }
+
+    /// Messages count from there, so that they are later than those of earlier lives.
+    pub fn count_from(&mut self, seq: u64) {
+        self.seq = self.seq.max(seq);
+    }
+
+    /// What others may spend without asking, as far as is known here.
+    pub fn held_by_others(&self) -> Usd {
+        let had = self.had_by_others;
+        had.map_or(Usd::ZERO, |had| (had - self.spent_by_others).max(Usd::ZERO))
+    }
+
+    /// Whether an answer shows that the account has heard the last of what was said.
+    pub const fn is_heard(&self, answer: &Answer) -> bool {
+        answer.seq == self.seq && answer.heard == self.seq
+    }
+
+    /// Another replica lacks what may lie idle here.
+    pub fn recall(&mut self, now: Instant) -> Vec<Effect> {
+        self.lean_until = Some(now + LEAN_FOR);
         self.go_on(now)
+    }
+
+    /// The account is to be told what is, whether or not something is lacking. It is known that it was when it has answered.
+    pub fn tell(&mut self, now: Instant) -> Option<Effect> {
+        self.forget_unanswered(now);
+        let is_silent = self.is_closed || self.asked.is_some();
+        (!is_silent).then(|| Effect::Ask(self.message(Usd::ZERO, Usd::ZERO, Usd::ZERO, false, now)))
     }
 
     /// What [`Effect::Note`] said is durable.
@@ -209,21 +307,9 @@ impl Purse {
 
     /// Time has passed: who waited too long is refused, and what was not answered is asked again.
     pub fn tick(&mut self, now: Instant) -> Vec<Effect> {
-        let mut effects = Vec::new();
-        self.waiting.retain(|waiting| {
-            let is_late = waiting.until <= now;
-            if is_late {
-                effects.push(Effect::Refuse(waiting.id, Refusal::Held));
-            }
-            !is_late
-        });
-        if self
-            .asked
-            .is_some_and(|asked| asked.at + ANSWER_WITHIN <= now)
-        {
-            self.asked = None;
-        }
-        effects.extend(self.go_on(now));
+        self.forget_unanswered(now);
+        let mut effects = self.go_on(now);
+        self.refuse_late(&mut effects, now);
         effects
     }
 
@@ -240,7 +326,8 @@ impl Purse {
 
     /// When [`Purse::tick`] has something to do; None where nobody waits.
     pub fn due(&self) -> Option<Instant> {
-        let first = self.waiting.iter().map(|waiting| waiting.until).min()?;
+        let grace = self.grace();
+        let first = self.waiting.iter().map(|one| one.until + grace).min()?;
         let answer = self.asked.map(|asked| asked.at + ANSWER_WITHIN);
         let others = [answer, self.ask_again].into_iter().flatten();
         Some(others.fold(first, Instant::min))
@@ -262,8 +349,13 @@ impl Purse {
     }
 
     /// What requests of this replica have reserved.
-    pub const fn reserved(&self) -> Usd {
-        self.reserved
+    pub fn reserved(&self) -> Usd {
+        self.reserved - self.unknown
+    }
+
+    /// What lives of this replica that died may have spent.
+    pub const fn unknown(&self) -> Usd {
+        self.unknown
     }
 
     /// What may be reserved at once.
@@ -313,13 +405,37 @@ impl Purse {
         self.waiting = waiting;
     }
 
+    /// What was not answered in time is asked anew.
+    fn forget_unanswered(&mut self, now: Instant) {
+        self.asked = self.asked.filter(|asked| now < asked.at + ANSWER_WITHIN);
+    }
+
+    /// Refuses who has waited long enough: not while the answer may be under way, to somebody who would wait for no longer.
+    fn refuse_late(&mut self, effects: &mut Vec<Effect>, now: Instant) {
+        let grace = self.grace();
+        self.waiting.retain(|one| {
+            let is_late = one.until + grace <= now;
+            if is_late {
+                effects.push(Effect::Refuse(one.id, Refusal::Held));
+            }
+            !is_late
+        });
+    }
+
+    fn grace(&self) -> Duration {
+        match self.asked.is_some() || self.noting.is_some() {
+            true => ANSWER_WITHIN,
+            false => Duration::ZERO,
+        }
+    }
+
     /// Asks the account for what is lacking, or gives it what lies idle.
     fn ask(&mut self, now: Instant) -> Option<Effect> {
         if self.is_closed || self.asked.is_some() || self.ask_again.is_some_and(|again| now < again)
         {
             return None;
         }
-        let spare = self.spare();
+        let spare = self.spare(now);
         // What is granted and not noted yet is there soon.
         let free = match self.had_by_others {
             Some(_) => self.granted.min(self.ceiling()) - self.settled - self.reserved,
@@ -343,9 +459,17 @@ impl Purse {
     }
 
     /// What it holds for requests to come.
-    fn spare(&self) -> Usd {
-        let peak = self.peak.map_or(Usd::ZERO, |(peak, _)| peak);
-        self.least_spare().max(peak - self.reserved)
+    fn spare(&self, now: Instant) -> Usd {
+        if self.lean_until.is_some_and(|until| now < until) {
+            return Usd::ZERO;
+        }
+        // Of a budget that nobody has used of late nothing is held: a crash loses nothing of it.
+        match self.peak {
+            Some((peak, _)) if peak > self.unknown => {
+                self.least_spare().max(peak - self.reserved)
+            }
+            _ => Usd::ZERO,
+        }
     }
 
     fn least_spare(&self) -> Usd {

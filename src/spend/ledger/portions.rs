@@ -12,6 +12,10 @@ pub struct Portion {
     pub budget: Arc<str>,
     /// The window, by its name.
     pub window: Arc<str>,
+    /// Which of the replicas that share the ledger; empty where each has its own.
+    pub replica: Arc<str>,
+    /// All that was spent in the window when this was noted.
+    pub settled: Usd,
     /// All that was spent in the window up to now, and all that may be from here on, at the most.
     pub bound: Usd,
 }
@@ -19,9 +23,12 @@ pub struct Portion {
 /// What is called when a portion is durable, by the ledger's own thread.
 pub type Noted = Box<dyn FnOnce() + Send>;
 
-/// Puts a portion in the place of what was noted of its budget and window before.
-pub(super) const UPSERT: &str = "INSERT INTO portions (budget, time_window, bound_micro, bound_pico) VALUES ($1, $2, $3, $4)
- ON CONFLICT (budget, time_window) DO UPDATE SET bound_micro = excluded.bound_micro, bound_pico = excluded.bound_pico";
+/// Puts a portion in the place of what was noted of its budget, window and replica before.
+pub(super) const UPSERT: &str = "INSERT INTO portions
+ (budget, time_window, replica, settled_micro, settled_pico, bound_micro, bound_pico) VALUES ($1, $2, $3, $4, $5, $6, $7)
+ ON CONFLICT (budget, time_window, replica) DO UPDATE SET settled_micro = excluded.settled_micro,
+ settled_pico = excluded.settled_pico, bound_micro = excluded.bound_micro, bound_pico = excluded.bound_pico";
 
-/// Reads all of them: two labels and two numbers.
-pub(super) const SELECT: &str = "SELECT budget, time_window, bound_micro, bound_pico FROM portions";
+/// Reads all of them: three labels and four numbers.
+pub(super) const SELECT: &str = "SELECT budget, time_window, replica, settled_micro, settled_pico, bound_micro, bound_pico
+ FROM portions";

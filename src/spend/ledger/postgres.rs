@@ -253,12 +253,16 @@ async fn insert_prices(client: &Client, rows: &[&Row]) -> Result<(), Trouble> {
 
 async fn note_portions(client: &Client, portions: &[Portion]) -> Result<usize, Trouble> {
     for portion in portions {
-        let (micro, pico) = portion.bound.split();
-        let parameters: [(&(dyn ToSql + Sync), Type); 4] = [
+        let (settled_micro, settled_pico) = portion.settled.split();
+        let (bound_micro, bound_pico) = portion.bound.split();
+        let parameters: [(&(dyn ToSql + Sync), Type); 7] = [
             (&&*portion.budget, Type::TEXT),
             (&&*portion.window, Type::TEXT),
-            (&micro, Type::INT8),
-            (&pico, Type::INT8),
+            (&&*portion.replica, Type::TEXT),
+            (&settled_micro, Type::INT8),
+            (&settled_pico, Type::INT8),
+            (&bound_micro, Type::INT8),
+            (&bound_pico, Type::INT8),
         ];
         client.query_typed(portions::UPSERT, &parameters).await?;
     }
@@ -370,6 +374,7 @@ fn in_postgres(migration: &str) -> String {
     };
     let words = [
         ("{int}", "BIGINT".to_owned()),
+        ("{random}", "floor(random() * 9007199254740991)::bigint".to_owned()),
         ("{text}", "TEXT".to_owned()),
         ("{uuid}", "UUID".to_owned()),
         ("{bool}", "BOOLEAN".to_owned()),

@@ -277,16 +277,29 @@ impl Reader {
         Ok(spent.collect())
     }
 
+    /// A number that this ledger has and no other one.
+    ///
+    /// # Errors
+    ///
+    /// A store that cannot be read.
+    pub fn id(&self) -> Result<i64, LedgerError> {
+        let sql = "SELECT name, value FROM meta WHERE name = 'ledger'";
+        let rows = self.select_numbers::<1>(sql, &[], 1)?;
+        Ok(rows.first().map_or(0, |(_, [id])| *id))
+    }
+
     /// The portions that were noted.
     ///
     /// # Errors
     ///
     /// A store that cannot be read.
     pub fn portions(&self) -> Result<Vec<Portion>, LedgerError> {
-        let rows = self.select_numbers::<2>(portions::SELECT, &[], 2)?;
-        let portion = |(labels, [micro, pico]): Labelled<2>| Portion {
+        let rows = self.select_numbers::<4>(portions::SELECT, &[], 3)?;
+        let portion = |(labels, [settled_micro, settled_pico, micro, pico]): Labelled<4>| Portion {
             budget: labels[0].as_str().into(),
             window: labels[1].as_str().into(),
+            replica: labels[2].as_str().into(),
+            settled: Usd::join(settled_micro.into(), settled_pico.into()),
             bound: Usd::join(micro.into(), pico.into()),
         };
         Ok(rows.into_iter().map(portion).collect())

@@ -80,6 +80,7 @@ fn first() -> String {
         .collect();
     format!(
         "CREATE TABLE meta (name {{text}} NOT NULL PRIMARY KEY, value {{int}} NOT NULL) {{tail}};
+INSERT INTO meta (name, value) VALUES ('ledger', {{random}});
 CREATE TABLE prices (id {{text}} NOT NULL PRIMARY KEY, json {{text}} NOT NULL) {{tail}};
 CREATE TABLE attempts (
   time_ms {{int}} NOT NULL,
@@ -117,9 +118,12 @@ CREATE TABLE daily (
 CREATE TABLE portions (
   budget {{text}} NOT NULL,
   time_window {{text}} NOT NULL,
+  replica {{text}} NOT NULL,
+  settled_micro {{int}} NOT NULL,
+  settled_pico {{int}} NOT NULL,
   bound_micro {{int}} NOT NULL,
   bound_pico {{int}} NOT NULL,
-  PRIMARY KEY (budget, time_window)
+  PRIMARY KEY (budget, time_window, replica)
 ) {{tail}};
 CREATE TABLE refused (
   id {{uuid}} NOT NULL PRIMARY KEY,

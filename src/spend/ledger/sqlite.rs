@@ -112,8 +112,17 @@ impl Store for SqliteStore {
         self.transact(|connection| {
             let mut upsert = connection.prepare_cached(portions::UPSERT)?;
             for portion in portions {
-                let (micro, pico) = portion.bound.split();
-                upsert.execute(params![&*portion.budget, &*portion.window, micro, pico])?;
+                let (settled_micro, settled_pico) = portion.settled.split();
+                let (bound_micro, bound_pico) = portion.bound.split();
+                upsert.execute(params![
+                    &*portion.budget,
+                    &*portion.window,
+                    &*portion.replica,
+                    settled_micro,
+                    settled_pico,
+                    bound_micro,
+                    bound_pico
+                ])?;
             }
             Ok(())
         })
@@ -285,6 +294,7 @@ fn in_sqlite(migration: &str) -> String {
     let usd = |amount: &str| format!("({amount}_micro / 1e6 + {amount}_pico / 1e12)");
     let words = [
         ("{int}", "INTEGER".to_owned()),
+        ("{random}", "abs(random() % 9007199254740991)".to_owned()),
         ("{text}", "TEXT".to_owned()),
         ("{uuid}", "BLOB".to_owned()),
         ("{bool}", "INTEGER".to_owned()),

@@ -352,6 +352,8 @@ fn portions_and_what_was_spent_are_read_back(store: &mut dyn Store, location: &L
     let portion = |budget: &str, window: &str, bound| Portion {
         budget: budget.into(),
         window: window.into(),
+        replica: "".into(),
+        settled: Usd::from_pico(bound / 2),
         bound: Usd::from_pico(bound),
     };
     let first = [
@@ -359,20 +361,28 @@ fn portions_and_what_was_spent_are_read_back(store: &mut dyn Store, location: &L
         portion("a", "2026-02", 6_000_000_000_007),
     ];
     store.note(&first).unwrap();
+    let of_another = Portion {
+        replica: "another".into(),
+        ..portion("a", "2026-01", 9)
+    };
     store
         .note(&[
             portion("b", "total", 1),
             portion("a", "2026-01", 3),
             portion("a", "2026-01", 4),
+            of_another.clone(),
         ])
         .unwrap();
     let mut portions = Reader::open(location).unwrap().portions().unwrap();
-    portions.sort_by(|a, b| (&a.budget, &a.window).cmp(&(&b.budget, &b.window)));
+    portions.sort_by(|a, b| {
+        (&a.budget, &a.window, &a.replica).cmp(&(&b.budget, &b.window, &b.replica))
+    });
     let [_, february] = first;
     assert_eq!(
         portions,
         [
             portion("a", "2026-01", 4),
+            of_another,
             february,
             portion("b", "total", 1)
         ]

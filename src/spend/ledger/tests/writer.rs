@@ -201,6 +201,8 @@ fn portions_are_noted_at_once_and_through_outages() {
         let portion = Portion {
             budget: "team:search|total".into(),
             window: "total".into(),
+            replica: "".into(),
+            settled: Usd::ZERO,
             bound: Usd::from_pico(bound),
         };
         let noted = noted.clone();

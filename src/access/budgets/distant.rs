@@ -1,0 +1,214 @@
+//! A budget's account in Redis: asks it, tells it anew what is when Redis may have forgotten, and looks what others have.
+
+use std::sync::{Arc, LazyLock, Weak};
+
+use chrono::{DateTime, Utc};
+use parking_lot::Mutex;
+
+use super::account::{Answer, Ask, Share, Shares};
+use super::page::Page;
+use super::window::Window;
+use crate::access::state::{Era, Holding, NoAnswer, Reply, Script, Store, Value};
+
+static ACCOUNT: LazyLock<Script> =
+    LazyLock::new(|| Script::new("account.lua", include_str!("account.lua")));
+static SHARES: LazyLock<Script> =
+    LazyLock::new(|| Script::new("shares.lua", include_str!("shares.lua")));
+
+/// How long an account is kept after its window has ended: by then nobody's clock is in the window any more.
+const KEPT_FOR: chrono::TimeDelta = chrono::TimeDelta::days(2);
+
+/// The account of a page.
+pub struct Distant {
+    store: Arc<Store>,
+    key: String,
+    /// None for a window without an end.
+    expires: Option<DateTime<Utc>>,
+    known: Mutex<Known>,
+}
+
+/// What the page knows of it.
+#[derive(Default)]
+struct Known {
+    /// The life of Redis that has heard what this replica has.
+    told: Option<Arc<str>>,
+    /// What everybody had when it was last looked, and when, by Redis's clock.
+    shares: Shares,
+    looked: Option<DateTime<Utc>>,
+}
+
+impl Distant {
+    /// The account of a budget in a window.
+    pub fn new(store: Arc<Store>, name: &str, window: &Window) -> Self {
+        Self {
+            store,
+            key: format!("budget:{name}|{}", window.name),
+            expires: window.end.map(|end| end + KEPT_FOR),
+            known: Mutex::default(),
+        }
+    }
+
+    /// Has the page told by the store what happens to it.
+    pub fn join(&self, page: &Arc<Page>) {
+        let page: Weak<dyn Holding> = Arc::downgrade(&(page.clone() as Arc<dyn Holding>));
+        self.store.hold(&self.key, page);
+    }
+
+    /// What messages count from, so that they are later than those of this replica's lives before.
+    pub fn joined(&self) -> u64 {
+        self.store.joined()
+    }
+
+    /// Puts a question, whose answer the page hears of later.
+    pub fn ask(&self, page: &Arc<Page>, ask: Ask) {
+        let Some(era) = self.store.era() else {
+            return page.lost(&self.store);
+        };
+        let arguments = self.arguments(&ask, &era);
+        let (page, store) = (page.clone(), self.store.clone());
+        let answered = move |reply: Result<Reply, NoAnswer>| {
+            let answer = reply.ok().and_then(|reply| read(ask.seq, &reply));
+            match answer {
+                Some((answer, run)) => page.answered(answer, &run),
+                None => page.lost(&store),
+            }
+        };
+        self.store
+            .call(&ACCOUNT, &self.key, arguments, Box::new(answered));
+    }
+
+    /// Looks what everybody has. What Redis does not know completely teaches nothing.
+    pub fn look(&self, page: &Arc<Page>) {
+        let Some(era) = self.store.era().filter(|era| era.is_settled) else {
+            return;
+        };
+        let (page, now) = (page.clone(), self.store.now());
+        let answered = move |reply: Result<Reply, NoAnswer>| {
+            let Some((run, shares)) = reply.ok().as_ref().and_then(read_shares) else {
+                return;
+            };
+            if let (Some(distant), true) = (page.distant(), run == *era.run) {
+                distant.saw(shares, now);
+            }
+        };
+        self.store
+            .call(&SHARES, &self.key, Vec::new(), Box::new(answered));
+    }
+
+    /// That life of Redis has heard what this replica has.
+    pub fn heard_by(&self, run: &Arc<str>) {
+        self.known.lock().told = Some(run.clone());
+    }
+
+    /// Whether it has.
+    pub fn has_told(&self, run: &str) -> bool {
+        self.known.lock().told.as_deref() == Some(run)
+    }
+
+    /// When it was last looked what everybody has.
+    pub fn looked(&self) -> Option<DateTime<Utc>> {
+        self.known.lock().looked
+    }
+
+    fn saw(&self, shares: Shares, at: DateTime<Utc>) {
+        let mut known = self.known.lock();
+        known.shares = shares;
+        known.looked = Some(at);
+    }
+
+    /// What `account.lua` is called with.
+    fn arguments(&self, ask: &Ask, era: &Era) -> Vec<String> {
+        let lives = self.expires.map_or(0, |expires| {
+            let left = expires - self.store.now();
+            left.num_milliseconds().max(1)
+        });
+        let mut arguments = vec![
+            era.run.to_string(),
+            u8::from(era.is_settled).to_string(),
+            lives.to_string(),
+            self.store.prompts_channel().to_owned(),
+            self.key.clone(),
+            ask.replica.to_string(),
+        ];
+        let numbers = [
+            ask.seq,
+            ask.limit,
+            ask.settled,
+            ask.held,
+            ask.need,
+            ask.want,
+            ask.spare,
+        ];
+        arguments.extend(numbers.iter().map(u64::to_string));
+        let known = self.known.lock();
+        if known.told.as_ref() != Some(&era.run) {
+            let others = known.shares.iter().filter(|(replica, _)| **replica != ask.replica);
+            for (replica, share) in others {
+                let numbers = [share.seq, share.settled, share.held];
+                arguments.push(replica.to_string());
+                arguments.extend(numbers.iter().map(u64::to_string));
+            }
+        }
+        arguments
+    }
+}
+
+/// The answer of `account.lua` to that message, and which life of Redis gave it.
+fn read(seq: u64, reply: &Reply) -> Option<(Answer, Arc<str>)> {
+    let [Value::Text(run), numbers @ ..] = &reply[..] else {
+        return None;
+    };
+    let number = |value: &Value| match value {
+        Value::Int(number) => u64::try_from(*number).ok(),
+        Value::Text(_) => None,
+    };
+    let numbers: Vec<u64> = numbers.iter().map(number).collect::<Option<_>>()?;
+    let [heard, is_open, granted, spent, held] = numbers[..] else {
+        return None;
+    };
+    let answer = Answer {
+        seq,
+        heard,
+        is_open: is_open == 1,
+        granted,
+        spent,
+        held,
+    };
+    Some((answer, run.as_str().into()))
+}
+
+/// The answer of `shares.lua`.
+fn read_shares(reply: &Reply) -> Option<(String, Shares)> {
+    let [Value::Text(run), shares @ ..] = &reply[..] else {
+        return None;
+    };
+    let read = |pair: &[Value]| {
+        let [Value::Text(replica), Value::Text(share)] = pair else {
+            return None;
+        };
+        let mut numbers = share.split(' ').map(str::parse);
+        let mut next = || numbers.next()?.ok();
+        let (seq, settled, held) = (next()?, next()?, next()?);
+        Some((replica.as_str().into(), Share { seq, settled, held }))
+    };
+    let shares = shares.chunks(2).map(read).collect::<Option<_>>()?;
+    Some((run.clone(), shares))
+}
+
+impl Holding for Page {
+    fn has_told(&self, run: &str) -> bool {
+        self.distant().is_none_or(|distant| distant.has_told(run))
+    }
+
+    fn looked(&self) -> Option<DateTime<Utc>> {
+        self.distant()?.looked()
+    }
+
+    fn tell(self: Arc<Self>) {
+        Page::tell(&self);
+    }
+
+    fn recall(self: Arc<Self>) {
+        Page::recall(&self);
+    }
+}

@@ -1,0 +1,356 @@
+//! One window of a budget: carries out what its purse wants done, by the account that is in memory or in Redis, and by the ledger.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Mutex, MutexGuard};
+use tokio::sync::oneshot;
+
+use super::account::{Account, Answer, Ask};
+use super::distant::Distant;
+use super::part::Part;
+use super::purse::{Effect, Past, Purse, Refusal, Waiter};
+use super::window::Window;
+use super::{Budget, Share};
+use crate::access::state::{Store, WhenStoreLost};
+use crate::spend::Usd;
+use crate::spend::ledger::{Ledger, Portion};
+
+/// The name of the one replica of an account in memory, and of one that has its ledger for itself.
+const ALONE: &str = "";
+
+/// One window of a book.
+pub struct Page {
+    /// The book's name.
+    pub name: Arc<str>,
+    /// Which window.
+    pub window: Window,
+    ledger: Option<Arc<Ledger>>,
+    /// By which name the ledger knows this replica.
+    noted_for: Arc<str>,
+    state: Mutex<State>,
+    /// The account, where it is in Redis.
+    distant: Option<Distant>,
+}
+
+struct State {
+    purse: Purse,
+    /// The account, where it is in memory.
+    account: Account,
+    waiting: HashMap<Waiter, oneshot::Sender<Result<Part, Refusal>>>,
+    next: Waiter,
+    /// How many of the shares to be told were reached.
+    told: usize,
+}
+
+/// What a page is opened with.
+pub struct Opening<'a> {
+    /// The book's name.
+    pub name: &'a Arc<str>,
+    /// Which window.
+    pub window: Window,
+    /// How much may be spent in it.
+    pub limit: Usd,
+    /// What is known of the time before.
+    pub past: Past,
+    /// Where portions are noted, and for which replica where several share it.
+    pub ledger: Option<&'a Arc<Ledger>>,
+    pub noted_for: Option<&'a Arc<str>>,
+    /// Where the account is; None for here.
+    pub store: Option<&'a Arc<Store>>,
+}
+
+/// A share of a budget that was reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reached {
+    /// Which of the budget's shares.
+    pub share: Share,
+    /// In which window.
+    pub window: Window,
+    /// What was spent by then.
+    pub spent: Usd,
+}
+
+/// How a budget stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// What was spent in the window.
+    pub spent: Usd,
+    /// What running requests have reserved; of other replicas, all that they hold.
+    pub reserved: Usd,
+    /// What may have been spent by lives of this replica that died.
+    pub unknown: Usd,
+}
+
+impl Standing {
+    /// What is left of a limit for requests to come.
+    #[must_use]
+    pub fn left(&self, limit: Usd) -> Usd {
+        (limit - self.spent - self.reserved - self.unknown).max(Usd::ZERO)
+    }
+}
+
+impl Page {
+    /// Opens a page.
+    pub fn open(opening: Opening<'_>) -> Arc<Self> {
+        let Opening {
+            name,
+            window,
+            limit,
+            past,
+            ledger,
+            noted_for,
+            store,
+        } = opening;
+        let replica = store.map_or_else(|| ALONE.into(), |store| store.replica().clone());
+        let page = Arc::new(Self {
+            distant: store.map(|store| Distant::new(store.clone(), name, &window)),
+            name: name.clone(),
+            window,
+            ledger: ledger.cloned(),
+            noted_for: noted_for.cloned().unwrap_or_else(|| ALONE.into()),
+            state: Mutex::new(State {
+                purse: Purse::new(replica, limit, past, 0),
+                account: Account::default(),
+                waiting: HashMap::new(),
+                next: 0,
+                told: 0,
+            }),
+        });
+        if let Some(distant) = &page.distant {
+            distant.join(&page);
+        }
+        page
+    }
+
+    /// Sets aside what a request wants, or less and no less than it needs. Waits at most so long for what others return;
+    /// dropping the future leaves nothing behind.
+    pub async fn reserve(
+        self: &Arc<Self>,
+        limit: Usd,
+        need: Usd,
+        want: Usd,
+        wait: Duration,
+    ) -> Result<Part, Refusal> {
+        let now = Instant::now();
+        let (waiter, receiver) = {
+            let mut state = self.state.lock();
+            if let Some(distant) = &self.distant {
+                state.purse.count_from(distant.joined());
+            }
+            let effects = state.purse.limit(limit, now);
+            let mut ask = self.carry_out(&mut state, effects, now);
+            let waiter = state.next;
+            state.next += 1;
+            let (admitted, effects) = state.purse.reserve(waiter, need, want, now + wait, now);
+            let receiver = admitted.is_none().then(|| {
+                let (sender, receiver) = oneshot::channel();
+                state.waiting.insert(waiter, sender);
+                receiver
+            });
+            ask = self.carry_out(&mut state, effects, now).or(ask);
+            drop(state);
+            self.send(ask);
+            match (admitted, receiver) {
+                (Some(amount), _) => return Ok(Part::new(self, amount)),
+                (None, Some(receiver)) => (waiter, receiver),
+                (None, None) => return Err(Refusal::Held),
+            }
+        };
+        Box::pin(self.wait(waiter, receiver)).await
+    }
+
+    async fn wait(
+        self: &Arc<Self>,
+        waiter: Waiter,
+        mut receiver: oneshot::Receiver<Result<Part, Refusal>>,
+    ) -> Result<Part, Refusal> {
+        let _leaves = Leaves(self, waiter);
+        loop {
+            let due = self.state.lock().purse.due();
+            let left = due.map_or(TICK, |due| due.saturating_duration_since(Instant::now()));
+            match pingora_timeout::timeout(left.clamp(TICK, Duration::from_secs(60)), &mut receiver)
+                .await
+            {
+                Ok(told) => return told.unwrap_or(Err(Refusal::Held)),
+                Err(_) => self.act(Purse::tick),
+            }
+        }
+    }
+
+    /// How it stands.
+    pub fn standing(&self) -> Standing {
+        let purse = &self.state.lock().purse;
+        Standing {
+            spent: purse.spent(),
+            reserved: purse.reserved() + purse.held_by_others(),
+            unknown: purse.unknown(),
+        }
+    }
+
+    /// The next of the shares that was reached and not told yet.
+    pub fn reached(&self, budget: &Budget) -> Option<Reached> {
+        if budget.alert_at.is_empty() {
+            return None;
+        }
+        let mut state = self.state.lock();
+        let share = *budget.alert_at.get(state.told)?;
+        let spent = state.purse.spent();
+        (spent >= share.of(budget.usd)).then(|| {
+            state.told += 1;
+            Reached {
+                share,
+                window: self.window.clone(),
+                spent,
+            }
+        })
+    }
+
+    /// Shares that were reached before this process began are not told again.
+    pub fn skip_told(&self, budget: &Budget) {
+        let mut state = self.state.lock();
+        let spent = state.purse.spent();
+        let reached = |share: &&Share| spent >= share.of(budget.usd);
+        state.told = budget.alert_at.iter().take_while(reached).count();
+    }
+
+    /// Adds to a budget that refuses nothing.
+    pub fn add(&self, amount: Usd) {
+        self.state.lock().purse.add(amount);
+    }
+
+    /// Time has passed: what was not needed of late goes back, and what others have is looked at.
+    pub fn tick(self: &Arc<Self>) {
+        self.act(Purse::tick);
+        if let Some(distant) = &self.distant {
+            self.tell();
+            distant.look(self);
+        }
+    }
+
+    /// The account is told what is.
+    pub fn tell(self: &Arc<Self>) {
+        self.act(|purse, now| purse.tell(now).into_iter().collect());
+    }
+
+    /// Others lack what may lie idle here.
+    pub fn recall(self: &Arc<Self>) {
+        self.act(Purse::recall);
+    }
+
+    /// What was noted for this process is noted for as little as it needs, at its end, and the account has the rest.
+    pub fn close(self: &Arc<Self>) {
+        self.act(Purse::close);
+    }
+
+    /// The account has answered, in this life of Redis.
+    pub(super) fn answered(self: &Arc<Self>, answer: Answer, run: &Arc<str>) {
+        self.act(|purse, now| {
+            if let (Some(distant), true) = (&self.distant, purse.is_heard(&answer)) {
+                distant.heard_by(run);
+            }
+            purse.answered(answer, now)
+        });
+    }
+
+    /// The account cannot be asked.
+    pub(super) fn lost(self: &Arc<Self>, store: &Store) {
+        self.act(|purse, now| match store.settings().when_store_lost {
+            WhenStoreLost::Reject => purse.lost(now),
+            WhenStoreLost::Local => purse.alone(store.others(None).len() as u64 + 1, now),
+        });
+    }
+
+    pub(super) fn act(self: &Arc<Self>, work: impl FnOnce(&mut Purse, Instant) -> Vec<Effect>) {
+        let now = Instant::now();
+        let mut state = self.state.lock();
+        if let Some(distant) = &self.distant {
+            state.purse.count_from(distant.joined());
+        }
+        let effects = work(&mut state.purse, now);
+        let ask = self.carry_out(&mut state, effects, now);
+        drop(state);
+        self.send(ask);
+    }
+
+    /// Carries out what can be done under the lock, and returns what cannot.
+    fn carry_out(
+        self: &Arc<Self>,
+        state: &mut MutexGuard<'_, State>,
+        mut effects: Vec<Effect>,
+        now: Instant,
+    ) -> Option<Ask> {
+        let mut to_send = None;
+        while !effects.is_empty() {
+            for effect in std::mem::take(&mut effects) {
+                match effect {
+                    Effect::Ask(ask) if self.distant.is_some() => to_send = Some(ask),
+                    Effect::Ask(ask) => {
+                        let answer = state.account.ask(&ask, true);
+                        effects.extend(state.purse.answered(answer, now));
+                    }
+                    Effect::Note(bound) => match &self.ledger {
+                        None => effects.extend(state.purse.noted(now)),
+                        Some(ledger) => self.note(ledger, state.purse.settled(), bound),
+                    },
+                    Effect::Admit(waiter, amount) => {
+                        let sender = state.waiting.remove(&waiter);
+                        let told = sender.map(|sender| sender.send(Ok(Part::new(self, amount))));
+                        if let Some(Err(Ok(part))) = told {
+                            // Nobody waits any more; out of our own lock it would settle itself.
+                            part.forget();
+                            effects.extend(state.purse.settle(amount, Usd::ZERO, now));
+                        }
+                    }
+                    Effect::Refuse(waiter, refusal) => {
+                        if let Some(sender) = state.waiting.remove(&waiter) {
+                            let _ = sender.send(Err(refusal));
+                        }
+                    }
+                }
+            }
+        }
+        to_send
+    }
+
+    fn send(self: &Arc<Self>, ask: Option<Ask>) {
+        if let (Some(ask), Some(distant)) = (ask, &self.distant) {
+            distant.ask(self, ask);
+        }
+    }
+
+    pub(super) const fn distant(&self) -> Option<&Distant> {
+        self.distant.as_ref()
+    }
+
+    fn note(self: &Arc<Self>, ledger: &Ledger, settled: Usd, bound: Usd) {
+        let page = self.clone();
+        let portion = Portion {
+            budget: self.name.clone(),
+            window: self.window.name.clone(),
+            replica: self.noted_for.clone(),
+            settled,
+            bound,
+        };
+        ledger.note(portion, Box::new(move || page.act(Purse::noted)));
+    }
+
+    fn leave(&self, waiter: Waiter) {
+        let mut state = self.state.lock();
+        state.purse.leave(waiter);
+        state.waiting.remove(&waiter);
+    }
+}
+
+/// The shortest time after which a waiting request looks again: the clock of its timers is that coarse.
+const TICK: Duration = Duration::from_millis(10);
+
+/// Takes a request out of the line when it does not wait any more.
+struct Leaves<'a>(&'a Arc<Page>, Waiter);
+
+impl Drop for Leaves<'_> {
+    fn drop(&mut self) {
+        self.0.leave(self.1);
+    }
+}
