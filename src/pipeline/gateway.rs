@@ -76,7 +76,7 @@ impl Gateway {
             notices: sender,
         };
         Self {
-            treasury: Treasury::new(ledger.clone().zip(location.clone())),
+            treasury: Treasury::new(ledger.clone().zip(location.clone()), state.clone()),
             ledger_location: location,
             state,
             notices: Mutex::new(Some(receiver)),

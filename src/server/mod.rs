@@ -97,10 +97,19 @@ impl Server {
         let ledger = ledger
             .map(|settings| open_ledger(settings, &log))
             .transpose()?;
-        let state = snapshot.state.clone();
-        let state = state.map(|settings| Store::start(settings, metrics.state(), log.clone()));
+        let state = match snapshot.state.clone() {
+            Some(settings) => {
+                let replica = replicas::own_name(snapshot.ledger.as_ref(), data[0].address)?;
+                let store = Store::start(settings, replica, metrics.state(), log.clone());
+                Some(store)
+            }
+            None => None,
+        };
         let gateway = Arc::new(Gateway::new(snapshot, ledger, state, metrics, log));
         gateway.open_books(&gateway.snapshot())?;
+        if let Some(state) = &gateway.state {
+            state.opened();
+        }
         let alerter = Alerter::start(Arc::new(Dialled(dialer.clone())), Handle::current());
         let reloader = Reloader::new(path, gateway.clone(), dialer, certificate.clone());
         Ok(Self {

@@ -72,6 +72,7 @@ pub struct Answer {
 
 impl Account {
     /// Hears what a replica knows of all shares. The newest word on each counts.
+    #[cfg(test)]
     pub fn hear(&mut self, shares: &Shares) {
         for (replica, share) in shares {
             let known = self.shares.entry(replica.clone()).or_default();
@@ -119,6 +120,7 @@ impl Account {
     }
 
     /// What each has.
+    #[cfg(test)]
     pub const fn shares(&self) -> &Shares {
         &self.shares
     }
@@ -136,7 +138,8 @@ impl Account {
 
     /// How many replicas hold something or ask for it.
     fn holders(&self, asking: &str) -> u64 {
-        let holds = |(replica, share): &(&Arc<str>, &Share)| share.held > 0 || ***replica == *asking;
+        let holds =
+            |(replica, share): &(&Arc<str>, &Share)| share.held > 0 || ***replica == *asking;
         self.shares.iter().filter(holds).count() as u64
     }
 }

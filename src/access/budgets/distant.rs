@@ -142,7 +142,10 @@ impl Distant {
         arguments.extend(numbers.iter().map(u64::to_string));
         let known = self.known.lock();
         if known.told.as_ref() != Some(&era.run) {
-            let others = known.shares.iter().filter(|(replica, _)| **replica != ask.replica);
+            let others = known
+                .shares
+                .iter()
+                .filter(|(replica, _)| **replica != ask.replica);
             for (replica, share) in others {
                 let numbers = [share.seq, share.settled, share.held];
                 arguments.push(replica.to_string());

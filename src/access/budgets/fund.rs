@@ -117,12 +117,16 @@ impl Treasury {
 
     /// The time, by the clock that all replicas share.
     pub fn now(&self) -> DateTime<Utc> {
-        self.store.as_ref().map_or_else(Utc::now, |store| store.now())
+        self.store
+            .as_ref()
+            .map_or_else(Utc::now, |store| store.now())
     }
 
     /// A time of our own clock, by that one.
     pub fn time(&self, own: DateTime<Utc>) -> DateTime<Utc> {
-        self.store.as_ref().map_or(own, |store| own + store.offset())
+        self.store
+            .as_ref()
+            .map_or(own, |store| own + store.offset())
     }
 
     /// By which name a ledger that replicas share knows this one.

@@ -10,6 +10,8 @@ mod fund;
 mod page;
 mod part;
 mod purse;
+#[cfg(test)]
+mod scripts;
 mod section;
 #[cfg(test)]
 mod simulation;

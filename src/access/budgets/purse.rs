@@ -465,9 +465,7 @@ impl Purse {
         }
         // Of a budget that nobody has used of late nothing is held: a crash loses nothing of it.
         match self.peak {
-            Some((peak, _)) if peak > self.unknown => {
-                self.least_spare().max(peak - self.reserved)
-            }
+            Some((peak, _)) if peak > self.unknown => self.least_spare().max(peak - self.reserved),
             _ => Usd::ZERO,
         }
     }

@@ -3,6 +3,9 @@
 //! Redis keeps a list of the replicas (`beat.lua`), and each of them remembers the others: so when Redis loses its data they know
 //! still who there is, and write down again who is missing. Each join makes a new version of the list, and a replica that asks
 //! for something first waits until all others have seen the version that it joined with.
+//!
+//! Each life of Redis is an era. Nothing is granted in it before it is settled: before all replicas have told it what they hold, and
+//! somebody has told it of those that are dead (`Holding`, `told`, `vouched`).
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
@@ -29,6 +32,24 @@ pub(super) const SILENT: Duration = Duration::from_secs(10);
 /// Whoever has been silent for longer is forgotten: by then what it held of any budget's month is of the past.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(60 * 24 * 60 * 60);
 
+/// Another life of a replica may take its name after so long a silence.
+const TAKEN_AFTER: Duration = Duration::from_secs(3);
+
+/// A Redis that has nothing may have lost it: so long it waits for replicas that still live.
+const NEW_ERA: Duration = Duration::from_secs(3);
+
+/// How much later than a replica's last beat others have to have looked, to know all that it held when it died.
+const AFTER_DEATH: i64 = 2_000;
+
+/// A life of Redis.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Era {
+    /// Its run_id.
+    pub run: Arc<str>,
+    /// Whether it has been told of all that is held.
+    pub is_settled: bool,
+}
+
 /// A replica, as operators see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Replica {
@@ -40,19 +61,33 @@ pub struct Replica {
     pub is_self: bool,
     /// Whether it was heard of lately.
     pub beats: bool,
+    /// Whether this life of Redis knows what it holds; if not, it is waited for.
+    pub has_told: bool,
 }
 
 /// What this replica knows of all.
 pub(super) struct Members {
     replica: Arc<str>,
-    /// When each of the others was last heard of, in ms of Redis's clock.
-    others: HashMap<Arc<str>, i64>,
+    /// This process, of those that have that name one after the other.
+    life: String,
+    others: HashMap<Arc<str>, Other>,
     last_beat: i64,
+    has_told: bool,
+    era: Option<Era>,
     /// The list that was last seen, and in which version.
     seen: Option<(List, i64)>,
     /// Others that this list does not have, though nobody has removed them: Redis has lost them.
     lost: Vec<Arc<str>>,
     is_known: bool,
+}
+
+/// What is known of another replica.
+#[derive(Clone, Copy)]
+struct Other {
+    /// When it was last heard of, in ms of Redis's clock.
+    beat: i64,
+    /// Whether this life of Redis knows what it holds.
+    has_told: bool,
 }
 
 /// A list that Redis keeps for as long as it does not lose its data: while both are the same, who is no longer in it has left.
@@ -68,34 +103,56 @@ pub(super) struct Beaten {
     pub now: DateTime<Utc>,
     /// Whether another beat is due at once, because there is something to tell.
     pub is_news: bool,
+    /// Whether all is known to this life of Redis.
+    pub is_settled: bool,
 }
+
+/// When this replica last looked what all have; None if it never did.
+pub(super) struct Looked(pub Option<DateTime<Utc>>);
 
 impl Members {
     pub fn new(replica: Arc<str>) -> Self {
         Self {
             replica,
+            life: uuid::Uuid::now_v7().simple().to_string(),
             others: HashMap::new(),
             last_beat: 0,
+            has_told: false,
+            era: None,
             seen: None,
             lost: Vec::new(),
             is_known: false,
         }
     }
 
-    /// The arguments of the next beat, whose changes are told on `channel`.
-    pub fn arguments(&self, channel: &str) -> Vec<String> {
+    /// The arguments of the next beat, whose changes are told on `channel`. `looked` is when this replica last looked what all
+    /// have, if the present era has been told what it holds and what it saw then.
+    pub fn arguments(&self, channel: &str, looked: Option<Looked>) -> Vec<String> {
         let seen = self.seen.as_ref();
         let (version, run_id) = seen.map_or((0, ""), |(list, version)| (*version, &list.run_id));
+        let told = if looked.is_some() { run_id } else { "" };
         let mut arguments = vec![
             self.replica.to_string(),
+            self.life.clone(),
             channel.to_owned(),
             version.to_string(),
             run_id.to_owned(),
+            told.to_owned(),
             FORGOTTEN_AFTER.as_millis().to_string(),
+            TAKEN_AFTER.as_millis().to_string(),
+            NEW_ERA.as_millis().to_string(),
+            self.lost.len().to_string(),
         ];
         for name in &self.lost {
-            let beat = self.others.get(name).copied().unwrap_or_default();
+            let beat = self.others.get(name).map_or(0, |other| other.beat);
             arguments.extend([name.to_string(), beat.to_string()]);
+        }
+        if let Some(Looked(Some(looked))) = looked {
+            let looked = looked.timestamp_millis();
+            let is_vouched = |other: &Other| !other.has_told && other.beat + AFTER_DEATH < looked;
+            let others = self.others.iter();
+            let vouched = others.filter(|(_, other)| is_vouched(other));
+            arguments.extend(vouched.map(|(name, _)| name.to_string()));
         }
         arguments
     }
@@ -107,6 +164,8 @@ impl Members {
             Value::Text(run_id),
             Value::Int(joined),
             Value::Int(now_us),
+            Value::Int(is_settled),
+            Value::Int(is_taken),
             rest @ ..,
         ] = &reply[..]
         else {
@@ -115,17 +174,24 @@ impl Members {
         let now = DateTime::from_timestamp_micros(*now_us)?;
         let silent_since = now.timestamp_millis() - SILENT.as_millis() as i64;
         let mut listed = HashMap::new();
-        let mut is_known = true;
-        for member in rest.chunks(3) {
-            let [Value::Text(name), Value::Int(beat), Value::Int(seen)] = member else {
+        let mut is_known = *is_taken == 0;
+        for member in rest.chunks(4) {
+            let [
+                Value::Text(name),
+                Value::Int(beat),
+                Value::Int(seen),
+                Value::Int(has_told),
+            ] = member
+            else {
                 return None;
             };
+            let (beat, has_told) = (*beat, *has_told == 1);
             if **name == *self.replica {
-                self.last_beat = *beat;
+                (self.last_beat, self.has_told) = (beat, has_told);
                 continue;
             }
-            is_known &= seen >= joined || *beat < silent_since;
-            listed.insert(Arc::from(name.as_str()), *beat);
+            is_known &= seen >= joined || beat < silent_since;
+            listed.insert(Arc::from(name.as_str()), Other { beat, has_told });
         }
         let list = List {
             run_id: run_id.clone(),
@@ -138,14 +204,28 @@ impl Members {
             let is_lost = |name: &&Arc<str>| !listed.contains_key(*name);
             self.lost = self.others.keys().filter(is_lost).cloned().collect();
             let lost = self.lost.iter();
-            listed.extend(lost.map(|name| (name.clone(), self.others[name])));
+            listed.extend(lost.map(|name| {
+                let beat = self.others[name].beat;
+                let has_told = false;
+                (name.clone(), Other { beat, has_told })
+            }));
         }
         self.others = listed;
         self.is_known = is_known;
+        let era = Era {
+            run: run_id.as_str().into(),
+            is_settled: *is_settled == 1 && self.lost.is_empty(),
+        };
+        self.era = Some(era);
         let seen = (list, *version);
         let is_news = self.seen.as_ref() != Some(&seen) || !self.lost.is_empty();
+        let is_settled = *is_settled == 1;
         self.seen = Some(seen);
-        Some(Beaten { now, is_news })
+        Some(Beaten {
+            now,
+            is_news,
+            is_settled,
+        })
     }
 
     /// Whether all others that are alive know this replica.
@@ -153,29 +233,67 @@ impl Members {
         self.is_known
     }
 
+    /// The present life of Redis, while all others that are alive know this replica.
+    pub fn era(&self) -> Option<Era> {
+        self.era.clone().filter(|_| self.is_known)
+    }
+
+    /// Why nothing is granted, in words.
+    pub fn trouble(&self) -> Option<String> {
+        let Some(era) = self.era() else {
+            return Some("the other replicas do not know this one yet".to_owned());
+        };
+        if era.is_settled {
+            return None;
+        }
+        let untold = self.others.iter().filter(|(_, other)| !other.has_told);
+        let mut untold: Vec<&str> = untold.map(|(name, _)| &**name).collect();
+        untold.sort_unstable();
+        Some(match untold.is_empty() {
+            true => "it has started anew, and is being told what replicas hold".to_owned(),
+            false => format!(
+                "it has started anew, and these have not told what they hold: {}",
+                untold.join(", ")
+            ),
+        })
+    }
+
+    /// The life of Redis that was last heard.
+    pub fn run(&self) -> Option<&str> {
+        self.era.as_ref().map(|era| &*era.run)
+    }
+
+    /// The version that this replica has joined with: later than all that it asked for in lives before.
+    pub fn joined(&self) -> u64 {
+        let joined = self.seen.as_ref().map(|(list, _)| list.joined);
+        joined.unwrap_or_default().unsigned_abs()
+    }
+
     /// The others, or those that have beaten at `since` or later.
     pub fn others(&self, since: Option<DateTime<Utc>>) -> Vec<Arc<str>> {
         let since = since.map(|since| since.timestamp_millis());
         let is_asked_for = |beat: i64| since.is_none_or(|since| beat >= since);
         let others = self.others.iter();
-        let asked = others.filter(|(_, beat)| is_asked_for(**beat));
+        let asked = others.filter(|(_, other)| is_asked_for(other.beat));
         asked.map(|(name, _)| name.clone()).collect()
     }
 
     /// All, this one included once it is listed, by their names.
     pub fn all(&self, now: DateTime<Utc>) -> Vec<Replica> {
-        let replica = |name: &Arc<str>, beat: i64| {
+        let replica = |name: &Arc<str>, beat: i64, has_told: bool| {
             let last_beat = DateTime::from_timestamp_millis(beat).unwrap_or_default();
             Replica {
                 name: name.clone(),
                 last_beat,
                 is_self: *name == self.replica,
                 beats: (now - last_beat).to_std().unwrap_or_default() <= SILENT,
+                has_told,
             }
         };
-        let others = self.others.iter().map(|(name, beat)| replica(name, *beat));
+        let others = self.others.iter();
+        let others = others.map(|(name, other)| replica(name, other.beat, other.has_told));
         let itself = self.seen.as_ref();
-        let itself = itself.map(|_| replica(&self.replica, self.last_beat));
+        let itself = itself.map(|_| replica(&self.replica, self.last_beat, self.has_told));
         let mut all: Vec<_> = others.chain(itself).collect();
         all.sort_by(|a, b| a.name.cmp(&b.name));
         all

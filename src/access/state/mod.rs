@@ -12,23 +12,25 @@ mod call;
 mod clock;
 mod connect;
 mod health;
+mod holding;
 mod live;
 mod members;
 mod section;
 #[cfg(test)]
-mod tests;
+pub(in crate::access) mod tests;
 mod url;
 mod worker;
 
-pub use members::Replica;
+pub use holding::Holding;
+pub use members::{Era, Replica};
 pub use section::{DetailedStateSection, Location, Settings, StateSection, WhenStoreLost};
 pub use url::{Address, Login};
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, mpsc};
 
@@ -36,6 +38,7 @@ use crate::telemetry::{Log, StateMetrics};
 use call::Call;
 use clock::Clock;
 use health::Health;
+use holding::Holdings;
 use live::Live;
 use members::Members;
 
@@ -110,6 +113,9 @@ struct Shared {
     beat: Notify,
     has_left: AtomicBool,
     outstanding: AtomicUsize,
+    holdings: RwLock<Holdings>,
+    /// Whether they are all that this replica has from its lives before.
+    has_all_holdings: AtomicBool,
     prompted: RwLock<Vec<(&'static str, Arc<ToldBy>)>>,
 }
 
@@ -130,9 +136,13 @@ impl Script {
 // === impl Store ===
 
 impl Store {
-    /// Begins to connect, and goes on to for as long as the store lives.
-    pub fn start(settings: Settings, metrics: StateMetrics, log: Log) -> Arc<Self> {
-        let replica: Arc<str> = uuid::Uuid::now_v7().simple().to_string().into();
+    /// Begins to connect as the replica of that name, and goes on to for as long as the store lives.
+    pub fn start(
+        settings: Settings,
+        replica: Arc<str>,
+        metrics: StateMetrics,
+        log: Log,
+    ) -> Arc<Self> {
         let (calls, receiver) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
             prompts_channel: format!("{}prompts", settings.prefix),
@@ -144,6 +154,8 @@ impl Store {
             beat: Notify::new(),
             has_left: AtomicBool::new(false),
             outstanding: AtomicUsize::new(0),
+            holdings: RwLock::default(),
+            has_all_holdings: AtomicBool::new(false),
             prompted: RwLock::default(),
             settings,
             replica,
@@ -166,7 +178,7 @@ impl Store {
         Arc::new(Self { shared, calls })
     }
 
-    /// This process, by a name that no other and no later one has.
+    /// The name of this replica: no other has it, and a later life of it has it again if it has the same ledger.
     pub fn replica(&self) -> &Arc<str> {
         &self.shared.replica
     }
@@ -199,14 +211,20 @@ impl Store {
         !self.shared.health.is_up()
     }
 
-    /// Why Redis is away, in words; None while it is there.
+    /// Why Redis is away or grants nothing, in words; None while all is well.
     pub fn trouble(&self) -> Option<String> {
-        self.shared.health.trouble()
+        let away = self.shared.health.trouble();
+        away.or_else(|| self.shared.members.lock().trouble())
     }
 
     /// The time, by Redis's clock as it was measured last; by our own before it was.
     pub fn now(&self) -> DateTime<Utc> {
-        Utc::now() + self.shared.clock.lock().offset()
+        Utc::now() + self.offset()
+    }
+
+    /// What Redis's clock is ahead of our own.
+    pub fn offset(&self) -> TimeDelta {
+        self.shared.clock.lock().offset()
     }
 
     // === Members
@@ -215,6 +233,31 @@ impl Store {
     /// anything: one that others do not know would be forgotten if Redis lost its data.
     pub fn is_known(&self) -> bool {
         self.shared.members.lock().is_known()
+    }
+
+    /// The present life of Redis, if there is a connection and this replica is known to the others.
+    pub fn era(&self) -> Option<Era> {
+        if self.is_lost() {
+            return None;
+        }
+        self.shared.members.lock().era()
+    }
+
+    /// A number that is larger than it was in all lives of this replica before.
+    pub fn joined(&self) -> u64 {
+        self.shared.members.lock().joined()
+    }
+
+    /// Has Redis told of a holding, whose key has that name, whenever it may have forgotten it, and the holding when others lack it.
+    pub fn hold(&self, name: &str, holding: Weak<dyn Holding>) {
+        self.shared.holdings.write().add(name, holding);
+        self.shared.beat.notify_one();
+    }
+
+    /// All holdings are there that this replica has from its lives before: Redis can be told of all.
+    pub fn opened(&self) {
+        self.shared.has_all_holdings.store(true, Ordering::Release);
+        self.shared.beat.notify_one();
     }
 
     /// The other replicas, which may hold something that they were granted: those that this one has ever heard of and that

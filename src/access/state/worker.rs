@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use chrono::Utc;
@@ -12,11 +13,15 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::call::Call;
 use super::connect::{Connector, Driver};
+use super::holding::{Holding, looked};
 use super::live::{Failure, Live};
 use super::{ANSWER_WITHIN, Shared, members};
 
 /// How often the replica says that it lives.
 const BEAT_EVERY: Duration = Duration::from_secs(1);
+
+/// And while Redis is still to be told of something, and nothing is granted.
+const SETTLE_EVERY: Duration = Duration::from_millis(50);
 
 /// How long it is until the next try to connect: twice as long each time.
 const BACKOFF_MIN: Duration = Duration::from_millis(50);
@@ -108,31 +113,40 @@ impl Connected {
 /// Beats, and lets calls through from the first beat on. Returns why no beat comes through any more.
 async fn beat_for_ever(shared: &Shared, live: &Live) -> String {
     loop {
-        let next = Instant::now() + BEAT_EVERY;
-        match beat(shared, live).await {
-            Ok(()) => {}
+        let began = Instant::now();
+        let every = match beat(shared, live).await {
+            Ok(is_settled) if is_settled => BEAT_EVERY,
+            Ok(_) => SETTLE_EVERY,
             // Once more at once: after a second silence the connection is given up.
             Err(Failure::Late) => continue,
             Err(Failure::Lost(reason) | Failure::Refused(reason)) => return reason,
-        }
+        };
         if !shared.health.is_up() {
             *shared.live.lock() = Some(live.clone());
             shared.health.up();
             // What was published meanwhile was missed.
             prompt(shared, ALL);
         }
+        tell_holdings(shared);
         tokio::select! {
-            () = sleep_until(next) => {}
+            () = sleep_until(began + every) => {}
             () = shared.beat.notified() => {}
         }
     }
 }
 
-async fn beat(shared: &Shared, live: &Live) -> Result<(), Failure> {
+async fn beat(shared: &Shared, live: &Live) -> Result<bool, Failure> {
     if shared.has_left() {
-        return Ok(());
+        return Ok(true);
     }
-    let arguments = shared.members.lock().arguments(&shared.members_channel);
+    let arguments = {
+        let holdings = shared.holdings.read().all();
+        let members = shared.members.lock();
+        let run = members.run();
+        let run = run.filter(|_| shared.has_all_holdings.load(Ordering::Acquire));
+        let looked = run.and_then(|run| looked(&holdings, run));
+        members.arguments(&shared.members_channel, looked)
+    };
     let key = shared.key(members::KEY);
     let until = Instant::now() + ANSWER_WITHIN;
     let sent = Utc::now();
@@ -146,7 +160,19 @@ async fn beat(shared: &Shared, live: &Live) -> Result<(), Failure> {
     if beaten.is_news {
         shared.beat.notify_one();
     }
-    Ok(())
+    Ok(beaten.is_settled)
+}
+
+/// Tells this life of Redis what it has not heard of.
+fn tell_holdings(shared: &Shared) {
+    let Some(era) = shared.members.lock().era() else {
+        return;
+    };
+    let holdings = shared.holdings.read().all();
+    let untold = holdings
+        .into_iter()
+        .filter(|holding| !holding.has_told(&era.run));
+    untold.for_each(Holding::tell);
 }
 
 /// What Redis pushes: messages on the two channels.
@@ -164,8 +190,12 @@ fn tell(shared: &Shared, push: &PushInfo) {
     }
 }
 
-/// Calls the handlers of a name's kind, or all of them.
+/// Calls the handlers of a name's kind, or all of them, and the holding of that name.
 fn prompt(shared: &Shared, name: &str) {
+    let holding = shared.holdings.read().get(name);
+    if let Some(holding) = holding {
+        holding.recall();
+    }
     let kind = name.split_once(':').map(|(kind, _)| kind);
     let prompted = shared.prompted.read().clone();
     for (_, told) in prompted

@@ -30,5 +30,6 @@ pub(super) const UPSERT: &str = "INSERT INTO portions
  settled_pico = excluded.settled_pico, bound_micro = excluded.bound_micro, bound_pico = excluded.bound_pico";
 
 /// Reads all of them: three labels and four numbers.
-pub(super) const SELECT: &str = "SELECT budget, time_window, replica, settled_micro, settled_pico, bound_micro, bound_pico
+pub(super) const SELECT: &str =
+    "SELECT budget, time_window, replica, settled_micro, settled_pico, bound_micro, bound_pico
  FROM portions";

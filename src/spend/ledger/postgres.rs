@@ -374,7 +374,10 @@ fn in_postgres(migration: &str) -> String {
     };
     let words = [
         ("{int}", "BIGINT".to_owned()),
-        ("{random}", "floor(random() * 9007199254740991)::bigint".to_owned()),
+        (
+            "{random}",
+            "floor(random() * 9007199254740991)::bigint".to_owned(),
+        ),
         ("{text}", "TEXT".to_owned()),
         ("{uuid}", "UUID".to_owned()),
         ("{bool}", "BOOLEAN".to_owned()),

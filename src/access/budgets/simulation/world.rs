@@ -250,12 +250,12 @@ impl World {
                 }
             }
             // What is incomplete teaches nothing.
-            Event::Look(replica, life, believed) if !self.store.is_down => {
-                if believed == self.store.era() && believed.1 {
-                    let shares = self.store.account.shares();
-                    let seen = Event::Seen(replica, life, self.now, tell(shares));
-                    self.maybe_later(seen);
-                }
+            Event::Look(replica, life, believed)
+                if !self.store.is_down && believed.1 && believed == self.store.era() =>
+            {
+                let shares = self.store.account.shares();
+                let seen = Event::Seen(replica, life, self.now, tell(shares));
+                self.maybe_later(seen);
             }
             Event::Seen(replica, life, at, shares) if self.lives(replica, life) => {
                 let one = &mut self.replicas[replica];
@@ -447,7 +447,11 @@ impl World {
                     );
                     let one = &self.replicas[replica];
                     let (era, is_told) = (one.era, one.told == one.era.0);
-                    let shares = if is_told { Vec::new() } else { tell(&one.shares) };
+                    let shares = if is_told {
+                        Vec::new()
+                    } else {
+                        tell(&one.shares)
+                    };
                     // Lost, late, or twice.
                     for _ in 0..[0, 1, 1, 1, 1, 1, 1, 1, 1, 2][self.chance.below(10) as usize] {
                         let delay = self.chance.latency();
@@ -584,7 +588,10 @@ impl World {
             "{held} is held, {lost} are unknown"
         );
         let paid = self.paid;
-        assert!(rows <= paid && paid <= rows + unknown, "{rows} {paid} {unknown}");
+        assert!(
+            rows <= paid && paid <= rows + unknown,
+            "{rows} {paid} {unknown}"
+        );
     }
 
     /// What is left can be had by one request, for nobody holds anything.
@@ -593,9 +600,17 @@ impl World {
         let own = self.purse(0);
         let kept = (own.settled() + own.unknown()).nano_rounded_up();
         let name = name(0);
-        let others = self.store.account.shares().iter().filter(|(replica, _)| **replica != name);
+        let others = self
+            .store
+            .account
+            .shares()
+            .iter()
+            .filter(|(replica, _)| **replica != name);
         let others: Nano = others.map(|(_, share)| share.settled + share.held).sum();
-        let left = self.limit.nano_rounded_down().saturating_sub(kept + others + rounding);
+        let left = self
+            .limit
+            .nano_rounded_down()
+            .saturating_sub(kept + others + rounding);
         if left == 0 {
             return;
         }
@@ -656,4 +671,3 @@ fn share((replica, [seq, settled, held]): Told) -> (Arc<str>, Share) {
     let share = Share { seq, settled, held };
     (replica, share)
 }
-

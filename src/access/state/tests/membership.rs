@@ -43,7 +43,7 @@ fn silence(redis: &Redis, name: &str, ago: Duration) {
         .duration_since(std::time::UNIX_EPOCH)
         .unwrap();
     let beat = (now - ago).as_millis();
-    let value = format!("{beat},1,1");
+    let value = format!("{beat},1,1,,");
     redis.command(&["HSET", "tollgate:{members}", name, &value]);
 }
 
@@ -141,7 +141,7 @@ fn a_redis_that_lost_its_data_is_told_who_there_is() {
     eventually("the loss", || {
         redis
             .command(&["HLEN", "tollgate:{members}"])
-            .starts_with(":3")
+            .starts_with(":4")
     });
     know_each_other(&[&a, &b]);
 }

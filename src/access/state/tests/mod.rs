@@ -41,7 +41,10 @@ fn store(line: &str) -> Arc<Store> {
     let (settings, said) = resolve(line);
     let metrics = Metrics::new();
     let log = Log::start(LogFormat::Off, metrics.log_lines_dropped());
-    Store::start(settings.expect(&said), metrics.state(), log)
+    let replica = uuid::Uuid::now_v7().simple().to_string().into();
+    let store = Store::start(settings.expect(&said), replica, metrics.state(), log);
+    store.opened();
+    store
 }
 
 /// A store that is connected to `redis`.
