@@ -10,6 +10,8 @@ mod mischief;
 mod misdeeds;
 mod postgres;
 mod raw;
+#[path = "../../src/access/state/tests/server.rs"]
+mod redis;
 mod replay;
 mod sse;
 mod upstream;

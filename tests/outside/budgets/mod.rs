@@ -2,13 +2,16 @@
 
 mod crashes;
 mod kept;
+mod replicas;
 mod told;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use serde_json::json;
 use tempfile::TempDir;
+use tokio::io::AsyncWriteExt;
 
 use crate::harness::{ADMIN_TOKEN, Gateway, KEY, replace_file, sha256_hex};
 use crate::raw::{Answer, Request};
@@ -29,28 +32,28 @@ impl Provider {
         Self::writing(|allowed| allowed).await
     }
 
+    /// A provider that takes its time, and then writes as many tokens as it may.
+    async fn slow(takes: Duration) -> Self {
+        let paid = Arc::<AtomicU64>::default();
+        let answer = answering(paid.clone(), |allowed| allowed);
+        let upstream = Upstream::start(move |request, mut stream| {
+            let bytes = answer(&request);
+            async move {
+                tokio::time::sleep(takes).await;
+                stream.write_all(&bytes).await.ok().map(|()| stream)
+            }
+        });
+        Self {
+            upstream: upstream.await,
+            paid,
+        }
+    }
+
     /// A provider that writes so many tokens of those that it may.
     async fn writing(tokens: impl Fn(u64) -> u64 + Clone + Send + 'static) -> Self {
         let paid = Arc::<AtomicU64>::default();
-        let counting = paid.clone();
-        let answer = move |request: &Received| {
-            let asked = request.json();
-            let allowed = asked["max_tokens"]
-                .as_u64()
-                .or(asked["max_completion_tokens"].as_u64());
-            let tokens = tokens(allowed.unwrap_or(1_000));
-            counting.fetch_add(tokens * TOKEN_NANO, Ordering::SeqCst);
-            let body = json!({
-                "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "m",
-                "choices": [{"index": 0, "message": {"role": "assistant", "content": "x"}, "finish_reason": "stop"}],
-                "usage": {"prompt_tokens": 1, "completion_tokens": tokens, "total_tokens": tokens + 1},
-            });
-            whole(200, "application/json", &body.to_string())
-        };
-        Self {
-            upstream: Upstream::answering(answer).await,
-            paid,
-        }
+        let upstream = Upstream::answering(answering(paid.clone(), tokens)).await;
+        Self { upstream, paid }
     }
 
     fn paid_nano(&self) -> u64 {
@@ -58,21 +61,55 @@ impl Provider {
     }
 }
 
+/// What a provider answers that writes so many tokens of those that it may; it is paid for them into `paid`.
+fn answering(
+    paid: Arc<AtomicU64>,
+    tokens: impl Fn(u64) -> u64 + Clone + Send + 'static,
+) -> impl Fn(&Received) -> Vec<u8> + Clone + Send + 'static {
+    move |request: &Received| {
+        let asked = request.json();
+        let allowed = asked["max_tokens"]
+            .as_u64()
+            .or(asked["max_completion_tokens"].as_u64());
+        let tokens = tokens(allowed.unwrap_or(1_000));
+        paid.fetch_add(tokens * TOKEN_NANO, Ordering::SeqCst);
+        let body = json!({
+            "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "m",
+            "choices": [{"index": 0, "message": {"role": "assistant", "content": "x"}, "finish_reason": "stop"}],
+            "usage": {"prompt_tokens": 1, "completion_tokens": tokens, "total_tokens": tokens + 1},
+        });
+        whole(200, "application/json", &body.to_string())
+    }
+}
+
 /// A gateway with a ledger, which may be killed and started again.
 struct Stage {
     home: TempDir,
+    /// Where its ledger is.
+    ledger: String,
+    /// What else stands at the top of its configuration.
+    more: String,
     gateway: Option<Gateway>,
 }
 
 impl Stage {
     async fn set(provider: &Provider, team: &str, key: &str) -> Self {
-        let mut stage = Self {
-            home: TempDir::new().expect("a temporary directory"),
-            gateway: None,
-        };
+        let mut stage = Self::new(None, "");
         stage.write(provider, team, key);
         stage.start().await;
         stage
+    }
+
+    /// A gateway with a ledger of its own or that one, and with `more` in its configuration.
+    fn new(ledger: Option<String>, more: &str) -> Self {
+        let home = TempDir::new().expect("a temporary directory");
+        let own = format!("sqlite:{}/ledger.db", home.path().display());
+        Self {
+            home,
+            ledger: ledger.unwrap_or(own),
+            more: more.to_owned(),
+            gateway: None,
+        }
     }
 
     /// Writes the configuration: what the team says besides, and what its key does.
@@ -80,7 +117,8 @@ impl Stage {
         let text = format!(
             r#"listen: 127.0.0.1:0
 admin: {{ listen: 127.0.0.1:0, token: {ADMIN_TOKEN} }}
-ledger: {{ url: "sqlite:{home}/ledger.db", commit_every: 20ms }}
+ledger: {{ url: "{ledger}", commit_every: 20ms }}
+{more}
 providers:
   up: {{ dialect: openai, base_url: "http://{address}/v1", api_key: k }}
 models:
@@ -98,7 +136,8 @@ teams:
       - {{ name: second, sha256: "{second}" }}
   ads: {{ models: "*", keys: [ {{ name: ads, sha256: "{ads}" }} ] }}
 "#,
-            home = self.home.path().display(),
+            ledger = self.ledger,
+            more = self.more,
             address = provider.upstream.address,
             prod = sha256_hex(KEY),
             second = sha256_hex("second"),

@@ -76,6 +76,21 @@ impl Redis {
         assert!(is_up, "redis-server does not start again: {}", self.log());
     }
 
+    /// Starts it again, on the same port and with nothing of what it was told.
+    pub fn restart_empty(&mut self) {
+        self.kill();
+        for entry in std::fs::read_dir(self.folder.path()).expect("its folder") {
+            let path = entry.expect("an entry").path();
+            let removed = if path.is_dir() {
+                std::fs::remove_dir_all(path)
+            } else {
+                std::fs::remove_file(path)
+            };
+            removed.expect("a file of its own");
+        }
+        self.restart();
+    }
+
     /// Stops it for a while, as a machine does that hangs: connections stay, and nothing answers.
     pub fn stop(&self) {
         self.signal("-STOP");
