@@ -52,3 +52,4 @@ mod drain;
 mod operations;
 mod quickstart;
 mod reload;
+mod state;

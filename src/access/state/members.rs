@@ -107,6 +107,7 @@ impl Members {
             Value::Text(run_id),
             Value::Int(joined),
             Value::Int(now_us),
+            Value::Int(kept_since),
             rest @ ..,
         ] = &reply[..]
         else {
@@ -124,7 +125,8 @@ impl Members {
                 self.last_beat = *beat;
                 continue;
             }
-            is_known &= seen >= joined || *beat < silent_since;
+            // A Redis that has only come up has heard of nobody: all have their time to be heard of.
+            is_known &= seen >= joined || *beat.max(kept_since) < silent_since;
             listed.insert(Arc::from(name.as_str()), *beat);
         }
         let list = List {
