@@ -54,3 +54,4 @@ mod drain;
 mod operations;
 mod quickstart;
 mod reload;
+mod state;

@@ -8,7 +8,7 @@
 -- it saw it of, the run_id that it has told, after how many ms of silence a replica is forgotten, after how many another life may take
 -- its name, how many ms a new era takes; how many replicas it knows that Redis has lost, and of each name and last beat; then the
 -- names of those that are dead, of which it has told what they held.
--- Answers: version, run_id, version joined with, now in µs, whether the era is settled, whether another life has this name; then of
+-- Answers: version, run_id, version joined with, now in µs, since when there is this era in ms, whether the era is settled, whether another life has this name; then of
 -- each replica name, last beat in ms, version seen, and whether it has told.
 local replica, life, channel, seen, seen_of, told = unpack(ARGV, 1, 6)
 local forgotten_after, taken_after, new_for = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
@@ -112,7 +112,7 @@ if is_changed then
 end
 
 local answer = {
-    version, run_id, own.joined, now_us, is_settled() and 1 or 0, is_taken and 1 or 0
+    version, run_id, own.joined, now_us, era.since, is_settled() and 1 or 0, is_taken and 1 or 0
 }
 for name, member in pairs(members) do
     answer[#answer + 1] = name
