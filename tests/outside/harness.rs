@@ -363,13 +363,16 @@ impl Drop for Gateway {
 /// Sends one request to any server and reads the whole answer.
 pub async fn ask(address: SocketAddr, request: Request) -> Answer {
     let what = format!("an answer to {} {}", request.method, request.path);
+    try_ask(address, request).await.expect(&what)
+}
+
+/// Sends one request to a server that may die meanwhile.
+pub async fn try_ask(address: SocketAddr, request: Request) -> std::io::Result<Answer> {
+    let what = format!("an answer to {} {}", request.method, request.path);
     within(&what, async {
-        let mut connection = Connection::open(address).await.expect("a listening server");
-        connection
-            .send(request.bytes())
-            .await
-            .expect("the request is taken");
-        connection.answer().await.expect("a complete answer")
+        let mut connection = Connection::open(address).await?;
+        connection.send(request.bytes()).await?;
+        connection.answer().await
     })
     .await
 }

@@ -10,8 +10,6 @@ mod mischief;
 mod misdeeds;
 mod postgres;
 mod raw;
-#[path = "../../src/access/state/tests/server.rs"]
-mod redis;
 mod replay;
 mod sse;
 mod upstream;

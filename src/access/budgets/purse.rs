@@ -13,12 +13,11 @@ use std::time::{Duration, Instant};
 use super::account::{Answer, Ask, Nano};
 use crate::spend::Usd;
 
-/// A replica that has nothing to do holds at most twice this part of a budget: what a crash may lose.
+/// A replica that is in use holds this part of a budget for requests to come, and at most twice as much: what a crash may lose.
 const SPARE_PART: u64 = 64;
 
-/// What requests had reserved at most is kept for so long, for those to come: to give it back and ask for it again costs each of
-/// them a write to the disk.
-const PEAK_KEPT: Duration = Duration::from_secs(10);
+/// A replica is in use for so long after a request.
+const IN_USE: Duration = Duration::from_secs(10);
 
 /// How many requests may wait for one budget; more are refused at once.
 const WAITING_MAX: usize = 4096;
@@ -45,8 +44,8 @@ pub struct Purse {
     /// What is reserved for requests that run, and what lives of this replica that died may have spent: nobody knows.
     reserved: Usd,
     unknown: Usd,
-    /// The most that was reserved at once of late, and when.
-    peak: Option<(Usd, Instant)>,
+    /// When something was reserved last.
+    used: Option<Instant>,
     /// What `settled` and `reserved` may come to: by the account, …
     granted: Usd,
     /// … and by what was noted durably.
@@ -135,7 +134,7 @@ impl Purse {
             settled: past.spent,
             reserved: past.unknown,
             unknown: past.unknown,
-            peak: None,
+            used: None,
             granted: had,
             noted: had,
             noting: None,
@@ -162,9 +161,9 @@ impl Purse {
         until: Instant,
         now: Instant,
     ) -> (Option<Usd>, Vec<Effect>) {
+        self.used = Some(now);
         if self.waiting.is_empty() && want <= self.usable() {
             self.reserved += want;
-            self.note_peak(now);
             return (Some(want), self.go_on(now));
         }
         if self.is_spent(need) {
@@ -377,7 +376,6 @@ impl Purse {
     fn go_on(&mut self, now: Instant) -> Vec<Effect> {
         let mut effects = Vec::new();
         self.serve(&mut effects);
-        self.note_peak(now);
         effects.extend(self.ask(now));
         effects.extend(self.note());
         effects
@@ -458,29 +456,19 @@ impl Purse {
         Some(Effect::Ask(message))
     }
 
-    /// What it holds for requests to come.
+    /// What it holds for requests to come: nothing of a budget that nobody has used of late, so that a crash loses nothing of it,
+    /// or that others lack.
     fn spare(&self, now: Instant) -> Usd {
-        if self.lean_until.is_some_and(|until| now < until) {
-            return Usd::ZERO;
-        }
-        // Of a budget that nobody has used of late nothing is held: a crash loses nothing of it.
-        match self.peak {
-            Some((peak, _)) if peak > self.unknown => self.least_spare().max(peak - self.reserved),
-            _ => Usd::ZERO,
+        let is_used = self.used.is_some_and(|used| now < used + IN_USE);
+        let is_lean = self.lean_until.is_some_and(|until| now < until);
+        match is_used && !is_lean {
+            true => self.spare_part(),
+            false => Usd::ZERO,
         }
     }
 
-    fn least_spare(&self) -> Usd {
+    fn spare_part(&self) -> Usd {
         Usd::from_pico(self.limit.pico() / i128::from(SPARE_PART)).max(Usd::ZERO)
-    }
-
-    /// Remembers how much is reserved, if that is the most of late.
-    fn note_peak(&mut self, now: Instant) {
-        let is_past =
-            |(peak, at): &(Usd, Instant)| self.reserved >= *peak || *at + PEAK_KEPT <= now;
-        if self.peak.as_ref().is_none_or(is_past) {
-            self.peak = Some((self.reserved, now));
-        }
     }
 
     /// A message to the account.
@@ -527,7 +515,7 @@ impl Purse {
         let is_more = self.granted > self.noted;
         let is_much_less = match self.is_closed {
             true => self.granted < self.noted,
-            false => self.granted + self.least_spare() < self.noted,
+            false => self.granted + self.spare_part() < self.noted,
         };
         if self.noting.is_some() || !(is_more || is_much_less) {
             return None;

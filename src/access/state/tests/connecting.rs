@@ -136,6 +136,8 @@ fn what_a_durable_redis_was_told_outlives_it() {
     eventually("the same number", || {
         ask(&store, &ADD, "n", &["0"]) == number(5)
     });
+    redis.restart_empty();
+    eventually("nothing", || ask(&store, &ADD, "n", &["0"]) == number(0));
 }
 
 #[test]
