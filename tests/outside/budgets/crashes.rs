@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use super::{Provider, Stage, TOKEN_NANO, request};
+use crate::harness::try_ask;
 
 #[tokio::test]
 async fn a_restart_in_good_order_forgets_and_loses_nothing() {
@@ -56,10 +57,9 @@ async fn a_process_that_is_killed_again_and_again_does_not_exceed_it() {
                 let mut n = caller;
                 while callers.load(std::sync::atomic::Ordering::Relaxed) {
                     n += 1;
-                    let asked = crate::harness::ask(address, request("fast", 1 + 7919 * n % 2_000));
+                    let tokens = 1 + 7919 * n % 2_000;
                     // Whoever asks a dead process gets no answer.
-                    let asked = tokio::spawn(tokio::time::timeout(Duration::from_secs(20), asked));
-                    if asked.await.is_err() {
+                    if try_ask(address, request("fast", tokens)).await.is_err() {
                         return;
                     }
                 }

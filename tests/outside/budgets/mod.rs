@@ -15,6 +15,7 @@ use tokio::io::AsyncWriteExt;
 
 use crate::harness::{ADMIN_TOKEN, Gateway, KEY, replace_file, sha256_hex};
 use crate::raw::{Answer, Request};
+use crate::state::server::free_port;
 use crate::upstream::{Received, Upstream, whole};
 
 /// What the provider is paid for a token of an answer, in nano-dollars; its input is free of charge.
@@ -85,6 +86,8 @@ fn answering(
 /// A gateway with a ledger, which may be killed and started again.
 struct Stage {
     home: TempDir,
+    /// Where it listens: a replica that shares its ledger is known by that.
+    port: u16,
     /// Where its ledger is.
     ledger: String,
     /// What else stands at the top of its configuration.
@@ -106,6 +109,7 @@ impl Stage {
         let own = format!("sqlite:{}/ledger.db", home.path().display());
         Self {
             home,
+            port: ledger.as_ref().map_or(0, |_| free_port()),
             ledger: ledger.unwrap_or(own),
             more: more.to_owned(),
             gateway: None,
@@ -115,7 +119,7 @@ impl Stage {
     /// Writes the configuration: what the team says besides, and what its key does.
     fn write(&self, provider: &Provider, team: &str, key: &str) {
         let text = format!(
-            r#"listen: 127.0.0.1:0
+            r#"listen: 127.0.0.1:{port}
 admin: {{ listen: 127.0.0.1:0, token: {ADMIN_TOKEN} }}
 ledger: {{ url: "{ledger}", commit_every: 20ms }}
 {more}
@@ -136,6 +140,7 @@ teams:
       - {{ name: second, sha256: "{second}" }}
   ads: {{ models: "*", keys: [ {{ name: ads, sha256: "{ads}" }} ] }}
 "#,
+            port = self.port,
             ledger = self.ledger,
             more = self.more,
             address = provider.upstream.address,
@@ -189,9 +194,14 @@ teams:
 
     /// What the admin plane tells of the budgets.
     async fn budgets(&self) -> serde_json::Value {
-        let request = Request::get("/admin/v1/budgets")
-            .header("authorization", &format!("Bearer {ADMIN_TOKEN}"));
-        self.gateway().ask_admin(request).await.json()["budgets"].take()
+        self.admin("/admin/v1/budgets").await["budgets"].take()
+    }
+
+    /// What the admin plane answers.
+    async fn admin(&self, path: &str) -> serde_json::Value {
+        let token = format!("Bearer {ADMIN_TOKEN}");
+        let request = Request::get(path).header("authorization", &token);
+        self.gateway().ask_admin(request).await.json()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::RwLock;
 use tokio::task::JoinSet;
@@ -117,11 +117,20 @@ impl Scene {
         }
     }
 
+    /// Waits until so much is spent; if that does not come to be, tells how things stand.
     async fn paid(&self, dollars_tenths: u64) {
-        eventually("so much spent", async || {
-            (self.provider.paid_nano() >= dollars_tenths * 100_000_000).then_some(())
-        })
-        .await;
+        let until = Instant::now() + Duration::from_secs(60);
+        while self.provider.paid_nano() < dollars_tenths * 100_000_000 {
+            if Instant::now() > until {
+                let mut standings = Vec::new();
+                for stage in &self.replicas {
+                    standings.push(stage.budgets().await);
+                    standings.push(stage.admin("/admin/v1/replicas").await);
+                }
+                panic!("{} are paid: {standings:#?}", self.provider.paid_nano());
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 }
 
