@@ -14,7 +14,7 @@ use super::account::{Answer, Ask, Nano};
 use crate::spend::Usd;
 
 /// A replica that is in use holds this part of a budget for requests to come, and at most twice as much: what a crash may lose.
-const SPARE_PART: u64 = 64;
+const SPARE_PART: u64 = 128;
 
 /// A replica is in use for so long after a request.
 const IN_USE: Duration = Duration::from_secs(10);
