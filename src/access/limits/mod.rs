@@ -5,6 +5,7 @@
 
 mod forecast;
 mod gauge;
+mod shared;
 mod span;
 #[cfg(test)]
 mod tests;

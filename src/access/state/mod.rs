@@ -5,6 +5,9 @@
 //!
 //! Invariant: a script touches one key, so that a cluster of Redis servers will do.
 
+#[cfg(test)]
+pub(in crate::access) mod tests;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,0 +1,3 @@
+//! A real Redis for tests.
+
+pub mod server;
