@@ -11,6 +11,7 @@ use tokio::sync::{Notify, watch};
 
 use super::settle::{Attempted, Books, Settler};
 use crate::access::budgets::{Fund, Reached, Treasury};
+use crate::access::state::{Store, WhenStoreLost};
 use crate::snapshot::Snapshot;
 use crate::spend::Usd;
 use crate::spend::ledger::{Ledger, LedgerError, Location};
@@ -49,6 +50,8 @@ pub struct Gateway {
     pub ledger: Option<Arc<Ledger>>,
     /// Where that is.
     pub ledger_location: Option<Location>,
+    /// What replicas share, where they do.
+    pub state: Option<Arc<Store>>,
     /// What budgets know of the time before this process, and where they are noted.
     pub treasury: Treasury,
     /// What is to be told of budgets, to whoever takes it first.
@@ -61,6 +64,7 @@ impl Gateway {
     pub fn new(
         snapshot: Snapshot,
         ledger: Option<Arc<Ledger>>,
+        state: Option<Arc<Store>>,
         metrics: Metrics,
         log: Log,
     ) -> Self {
@@ -74,6 +78,7 @@ impl Gateway {
         Self {
             treasury: Treasury::new(ledger.clone().zip(location.clone())),
             ledger_location: location,
+            state,
             notices: Mutex::new(Some(receiver)),
             snapshot: ArcSwap::from_pointee(snapshot),
             metrics,
@@ -122,6 +127,27 @@ impl Gateway {
     pub fn is_ledger_failing(&self) -> bool {
         let ledger = self.ledger.as_ref();
         ledger.is_some_and(|ledger| ledger.stats().last_error.is_some())
+    }
+
+    /// Why requests that need the shared state are refused at present, so that another replica would serve better.
+    pub fn state_trouble(&self) -> Option<String> {
+        let state = self.state.as_ref()?;
+        let rejects = state.settings().when_store_lost == WhenStoreLost::Reject;
+        state.trouble().filter(|_| rejects)
+    }
+
+    /// Tells the other replicas that this one holds nothing any more, at the end of the process. Tells whether they can know,
+    /// within that time. Blocks.
+    pub fn leave_state(&self, within: Duration) -> bool {
+        let Some(state) = &self.state else {
+            return true;
+        };
+        let (sender, left) = std::sync::mpsc::channel();
+        state.leave(Box::new(move |is_off| {
+            // Whoever waited may have given up.
+            let _ = sender.send(is_off);
+        }));
+        left.recv_timeout(within).unwrap_or(false)
     }
 
     /// Makes all that has been settled durable, for the last moments of the process. Tells whether all of it is. Blocks.

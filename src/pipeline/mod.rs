@@ -373,7 +373,7 @@ mod tests {
         let log = Log::start(snapshot.log, metrics.log_lines_dropped());
         let settings = snapshot.ledger.as_ref().expect("the file names one");
         let ledger = Ledger::open(settings, |_, _, _| {}).expect("a folder of our own");
-        Gateway::new(snapshot, Some(Arc::new(ledger)), metrics, log)
+        Gateway::new(snapshot, Some(Arc::new(ledger)), None, metrics, log)
     }
 
     fn row() -> Row {

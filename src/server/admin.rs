@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::app::Handler;
 use super::reload::Reloader;
-use super::{budgets, spend};
+use super::{budgets, replicas, spend};
 use crate::access::digest;
 use crate::pipeline::{Gateway, Stage};
 
@@ -60,13 +60,9 @@ impl Admin {
                 }
             }
             (Method::GET, "/healthz") => text(StatusCode::OK, "alive\n"),
-            (Method::GET, "/readyz") => match gateway.drain.stage() {
-                Stage::Serving if gateway.is_ledger_failing() => text(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "the ledger takes no rows\n",
-                ),
-                Stage::Serving => text(StatusCode::OK, "ready\n"),
-                _ => text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
+            (Method::GET, "/readyz") => match unready(gateway) {
+                None => text(StatusCode::OK, "ready\n"),
+                Some(reason) => text(StatusCode::SERVICE_UNAVAILABLE, reason + "\n"),
             },
             (method, path) if path.starts_with("/admin/v1/") => match authorize(gateway, session) {
                 Err(refusal) => refusal,
@@ -112,9 +108,25 @@ impl Admin {
             },
             (&Method::GET, "/admin/v1/budgets") => json(StatusCode::OK, &budgets::list(gateway)),
             (&Method::GET, "/admin/v1/spend") => spend::answer(query, gateway).await,
+            (&Method::GET, "/admin/v1/replicas") => replicas::list(gateway),
+            (&Method::DELETE, path) if path.starts_with(replicas::PATH) => {
+                replicas::forget(&path[replicas::PATH.len()..], gateway).await
+            }
             _ => not_found(),
         }
     }
+}
+
+/// Why another replica would serve better.
+fn unready(gateway: &Gateway) -> Option<String> {
+    if gateway.drain.stage() != Stage::Serving {
+        return Some("draining".to_owned());
+    }
+    if gateway.is_ledger_failing() {
+        return Some("the ledger takes no rows".to_owned());
+    }
+    let trouble = gateway.state_trouble()?;
+    Some(format!("state store unreachable: {trouble}"))
 }
 
 /// Checks the bearer token: by digests, so that the time it takes tells nothing of it.
@@ -145,7 +157,7 @@ fn authorize(gateway: &Gateway, session: &ServerSession) -> Result<(), Answer> {
 }
 
 fn not_found() -> Answer {
-    let message = "served are GET /metrics, GET /healthz, GET /readyz, POST /admin/v1/reload, GET /admin/v1/config, GET /admin/v1/budgets, GET /admin/v1/spend";
+    let message = "served are GET /metrics, GET /healthz, GET /readyz, POST /admin/v1/reload, GET /admin/v1/config, GET /admin/v1/budgets, GET /admin/v1/spend, GET /admin/v1/replicas, DELETE /admin/v1/replicas/NAME";
     error(StatusCode::NOT_FOUND, message)
 }
 
@@ -153,7 +165,7 @@ pub(super) fn error(status: StatusCode, message: &str) -> Answer {
     json(status, &json!({"error": {"message": message}}))
 }
 
-fn json(status: StatusCode, value: &serde_json::Value) -> Answer {
+pub(super) fn json(status: StatusCode, value: &serde_json::Value) -> Answer {
     Answer {
         status,
         media_type: "application/json",
@@ -161,10 +173,10 @@ fn json(status: StatusCode, value: &serde_json::Value) -> Answer {
     }
 }
 
-fn text(status: StatusCode, text: &'static str) -> Answer {
+fn text(status: StatusCode, text: impl Into<Bytes>) -> Answer {
     Answer {
         status,
         media_type: "text/plain; charset=utf-8",
-        body: Bytes::from_static(text.as_bytes()),
+        body: text.into(),
     }
 }

@@ -6,6 +6,7 @@ mod budgets;
 mod listen;
 mod metered;
 mod reload;
+mod replicas;
 mod spend;
 mod tls;
 
@@ -20,6 +21,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Semaphore, oneshot, watch};
 
 use crate::access::budgets::Alerter;
+use crate::access::state::{ANSWER_WITHIN, Store};
 use crate::pipeline::{Gateway, Stage};
 use crate::provider::Dialer;
 use crate::provider::fetch::Dialled;
@@ -95,7 +97,9 @@ impl Server {
         let ledger = ledger
             .map(|settings| open_ledger(settings, &log))
             .transpose()?;
-        let gateway = Arc::new(Gateway::new(snapshot, ledger, metrics, log));
+        let state = snapshot.state.clone();
+        let state = state.map(|settings| Store::start(settings, metrics.state(), log.clone()));
+        let gateway = Arc::new(Gateway::new(snapshot, ledger, state, metrics, log));
         gateway.open_books(&gateway.snapshot())?;
         let alerter = Alerter::start(Arc::new(Dialled(dialer.clone())), Handle::current());
         let reloader = Reloader::new(path, gateway.clone(), dialer, certificate.clone());
@@ -192,6 +196,12 @@ impl Server {
         if !is_kept {
             let message = "not all that was spent could be recorded";
             self.gateway.log.event(Level::Error, message, &[]);
+        }
+        // A replica that may still hold something is remembered by the others.
+        let is_empty = is_kept && ended == Ended::Drained;
+        if is_empty && !self.gateway.leave_state(ANSWER_WITHIN * 2) {
+            let message = "the other replicas could not be told that this one has left";
+            self.gateway.log.event(Level::Warn, message, &[]);
         }
         let _ = tokio::time::timeout(ALERTS_CLOSE, self.alerter.idle()).await;
         self.gateway.log.flush();

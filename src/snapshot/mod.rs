@@ -7,9 +7,7 @@
 mod reference;
 mod section;
 
-pub use section::{
-    AdminSection, File, ListenSection, ServerSection, StateSection, StoreSection, TlsSection,
-};
+pub use section::{AdminSection, File, ListenSection, ServerSection, TlsSection};
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
@@ -18,7 +16,7 @@ use std::sync::{Arc, OnceLock};
 use parking_lot::RwLock;
 
 use crate::access::limits::{Forecast, Limiter, Limiters};
-use crate::access::{Counters, Key, Keys, Team};
+use crate::access::{Counters, Key, Keys, Team, state};
 use crate::config::{Diagnostics, Document, Environment, ScalarOr, Secret};
 use crate::provider::{Dialer, Provider, check_calls};
 use crate::route::{Model, Models};
@@ -51,6 +49,8 @@ pub struct Snapshot {
     pub prices: Prices,
     /// Where what was spent is kept; None where it is not.
     pub ledger: Option<ledger::Settings>,
+    /// Where replicas share budgets and limits; None where each has its own.
+    pub state: Option<state::Settings>,
     /// The form of log lines.
     pub log: LogFormat,
     /// Files besides the configuration that it was read from.
@@ -153,7 +153,6 @@ impl Snapshot {
                     .help("make one: openssl rand -hex 32");
             }
         }
-        check_store("state", "memory", file.state.as_ref(), document);
         check_server(&file.server, document);
         check_calls(
             &["defaults"],
@@ -188,6 +187,9 @@ impl Snapshot {
         let ledger = file.ledger.as_ref();
         let ledger =
             ledger.and_then(|section| ledger::Settings::resolve(section, &["ledger"], document));
+        let state = file.state.as_ref();
+        let state =
+            state.and_then(|section| state::Settings::resolve(section, &["state"], document));
         let prices = Prices::resolve(file.prices, &provider_names, document);
         let teams = file.teams.into_iter().collect();
         let counters = previous.map_or_else(Arc::default, |previous| previous.counters.clone());
@@ -214,6 +216,7 @@ impl Snapshot {
             models,
             prices,
             ledger,
+            state,
             log: file.telemetry.log,
             files: Vec::new(),
             shown: String::new(),
@@ -300,6 +303,7 @@ impl Snapshot {
             ("listen", listen(self) != listen(new)),
             ("admin.listen", admin(self) != admin(new)),
             ("ledger", self.ledger != new.ledger),
+            ("state", self.state != new.state),
             (
                 "server.max_connections",
                 self.server.max_connections != new.server.max_connections,
@@ -362,27 +366,6 @@ fn check_server(server: &ServerSection, document: &mut Document) {
                 format!("with `{field}: 0` nothing could be served"),
             )
             .help("leave it out for its default");
-    }
-}
-
-/// Of `state` only the word for none is built.
-fn check_store(
-    field: &str,
-    none: &str,
-    section: Option<&ScalarOr<String, StoreSection>>,
-    document: &mut Document,
-) {
-    match section {
-        None => {}
-        Some(ScalarOr::Scalar(word)) if word == none => {}
-        Some(_) => {
-            document
-                .error(
-                    &[field],
-                    format!("a `{field}` other than `{none}` is not built yet"),
-                )
-                .help(format!("write `{none}`, or leave the line out"));
-        }
     }
 }
 

@@ -17,7 +17,7 @@ Durations are written `200ms`, `30s`, `10m`, `24h`, `30d`; sizes `512B`, `64KiB`
 `${file:/run/secrets/x}` for a file without its last newline, `$$` for a dollar sign.
 
 A changed file is put in force by itself, by SIGHUP or by `POST /admin/v1/reload`; a bad one changes nothing. `listen`,
-`admin.listen` and `server.max_connections` need a restart.
+`admin.listen`, `state`, `ledger` and `server.max_connections` need a restart.
 
 This page is written from the program's own descriptions. What it calls not built yet is refused by this version.
 ";

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::access::TeamSection;
+use crate::access::state::StateSection;
 use crate::config::units::{Duration, Size};
 use crate::config::{NotBuilt, ScalarOr, Secret};
 use crate::provider::ProviderSection;
@@ -45,26 +46,14 @@ pub struct File {
     pub cache: Option<NotBuilt>,
     /// What is hidden from providers.
     pub privacy: Option<NotBuilt>,
-    /// Where quotas are kept.
+    /// Where replicas share budgets and limits: `memory` (the default: each has its own), `redis://USER:PASSWORD@HOST:PORT/DB`,
+    /// `rediss://…` for TLS, or a mapping. docs/state.md tells more.
     pub state: Option<StateSection>,
     /// The durable record of usage and cost.
     pub ledger: Option<LedgerSection>,
     /// What tokens cost.
     #[serde(default)]
     pub prices: PricesSection,
-}
-
-/// Where quotas are kept: `memory`, the default, or a Redis, which is not built yet.
-pub type StateSection = ScalarOr<String, StoreSection>;
-
-/// A store with more to say about it.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct StoreSection {
-    /// Where it is.
-    pub url: String,
-    /// What happens when Redis is away.
-    pub when_store_lost: Option<NotBuilt>,
 }
 
 /// An address, or an address with TLS.

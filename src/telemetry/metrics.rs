@@ -89,6 +89,21 @@ pub struct BudgetState {
     pub reserved: f64,
 }
 
+/// How the shared state is doing, for its own thread to put down. Cheap to clone.
+#[derive(Clone)]
+pub struct StateMetrics {
+    is_up: IntGauge,
+    ok: IntCounter,
+    lost: IntCounter,
+    refused: IntCounter,
+    duration: Histogram,
+}
+
+/// Upper bounds in seconds: a Redis nearby answers within a millisecond, and none is waited for for longer than half a second.
+const STATE_BUCKETS: &[f64] = &[
+    0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
+];
+
 /// The labels of a budget.
 const BUDGET_LABELS: [&str; 4] = ["team", "key", "model", "per"];
 
@@ -125,6 +140,29 @@ impl Series {
             None => self.unpriced.inc(),
         }
         usd.is_none() && is_first
+    }
+}
+
+impl StateMetrics {
+    /// Whether it is reached.
+    pub fn up(&self, is_up: bool) {
+        self.is_up.set(i64::from(is_up));
+    }
+
+    /// A call was answered after so many seconds.
+    pub fn answered(&self, seconds: f64) {
+        self.ok.inc();
+        self.duration.observe(seconds);
+    }
+
+    /// A call was not answered.
+    pub fn lost(&self) {
+        self.lost.inc();
+    }
+
+    /// A call was answered with an error.
+    pub fn refused(&self) {
+        self.refused.inc();
     }
 }
 
@@ -305,6 +343,36 @@ impl Metrics {
             estimated: self.estimated.with_label_values(&[team, model]),
             unpriced: self.unpriced.with_label_values(&[model, target]),
         }
+    }
+
+    /// The metrics of the shared state, which are registered where there is one: to be called once.
+    pub fn state(&self) -> StateMetrics {
+        let calls = counters(
+            "tollgate_state_calls_total",
+            "Calls to the shared state by their result: ok, lost or refused.",
+            &["result"],
+        );
+        let duration = HistogramOpts::new(
+            "tollgate_state_call_duration_seconds",
+            "From a call to the shared state to its answer.",
+        );
+        let duration = duration.buckets(STATE_BUCKETS.to_vec());
+        let state = StateMetrics {
+            is_up: gauge("tollgate_state_up", "1 while the shared state is reached."),
+            ok: calls.with_label_values(&["ok"]),
+            lost: calls.with_label_values(&["lost"]),
+            refused: calls.with_label_values(&["refused"]),
+            duration: Histogram::with_opts(duration).expect(VALID),
+        };
+        let all: [Box<dyn prometheus::core::Collector>; 3] = [
+            Box::new(calls),
+            Box::new(state.is_up.clone()),
+            Box::new(state.duration.clone()),
+        ];
+        for collector in all {
+            self.registry.register(collector).expect(VALID);
+        }
+        state
     }
 
     /// How the ledger is doing, asked when somebody looks.

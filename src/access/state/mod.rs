@@ -1,15 +1,46 @@
 //! State that replicas share, in Redis: what all of them have of a budget or a limit.
 //!
 //! Nobody waits here. A [`Store`] is handed a script and calls back with what Redis said, or that it said nothing in time; it
-//! reconnects by itself, and while Redis is away it says so at once. All of its work is done on one thread of its own.
+//! reconnects by itself, and while Redis is away it says so at once. All of its work is done on one thread of its own
+//! (`worker`), over one connection (`connect`, `live`) on which many calls are on their way at once (`call`) and Redis pushes
+//! what is published. Each second the store tells Redis that its replica lives, and hears who else does (`members`).
 //!
-//! Invariant: a script touches one key, so that a cluster of Redis servers will do.
+//! Invariants: a script touches one key, so that a cluster of Redis servers will do; a call is answered once and soon; nothing
+//! here repeats a password.
 
+mod call;
+mod clock;
+mod connect;
+mod health;
+mod live;
+mod members;
+mod section;
 #[cfg(test)]
 pub(in crate::access) mod tests;
+mod url;
+mod worker;
+
+pub use members::Replica;
+pub use section::{DetailedStateSection, Location, Settings, StateSection, WhenStoreLost};
+pub use url::{Address, Login};
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::{Notify, mpsc};
+
+use crate::telemetry::{Log, StateMetrics};
+use call::Call;
+use clock::Clock;
+use health::Health;
+use live::Live;
+use members::Members;
+
+/// How long an answer is waited for.
+pub const ANSWER_WITHIN: Duration = Duration::from_millis(500);
 
 /// A script, sent by its digest.
 pub struct Script {
@@ -18,7 +49,7 @@ pub struct Script {
     script: redis::Script,
 }
 
-/// What a script answered.
+/// What a script answered: a number or a text is a list of one.
 pub type Reply = Vec<Value>;
 
 /// A value in it.
@@ -44,10 +75,47 @@ pub enum NoAnswer {
 /// What is called with the answer, on the store's thread.
 pub type Answered = Box<dyn FnOnce(Result<Reply, NoAnswer>) + Send>;
 
-/// The shared state.
-pub struct Store {
-    replica: Arc<str>,
+/// What came of forgetting a replica.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forgotten {
+    /// It is forgotten.
+    Done,
+    /// There is none of that name.
+    Unknown,
+    /// It was heard of within the last ten seconds.
+    Beats,
 }
+
+/// What is called with a name that replicas are asked to report on, or `*` for all.
+pub type Told = Box<ToldBy>;
+
+/// The shared state. Every method may be called from any thread.
+pub struct Store {
+    shared: Arc<Shared>,
+    calls: mpsc::UnboundedSender<Call>,
+}
+
+/// What the store and its thread share.
+struct Shared {
+    settings: Settings,
+    replica: Arc<str>,
+    prompts_channel: String,
+    members_channel: String,
+    health: Health,
+    members: Mutex<Members>,
+    clock: Mutex<Clock>,
+    /// The connection, while there is one that answers.
+    live: Mutex<Option<Live>>,
+    /// A beat is due at once.
+    beat: Notify,
+    has_left: AtomicBool,
+    outstanding: AtomicUsize,
+    prompted: RwLock<Vec<(&'static str, Arc<ToldBy>)>>,
+}
+
+type ToldBy = dyn Fn(&str) + Send + Sync;
+
+// === impl Script ===
 
 impl Script {
     /// A script of this text.
@@ -59,14 +127,58 @@ impl Script {
     }
 }
 
+// === impl Store ===
+
 impl Store {
+    /// Begins to connect, and goes on to for as long as the store lives.
+    pub fn start(settings: Settings, metrics: StateMetrics, log: Log) -> Arc<Self> {
+        let replica: Arc<str> = uuid::Uuid::now_v7().simple().to_string().into();
+        let (calls, receiver) = mpsc::unbounded_channel();
+        let shared = Arc::new(Shared {
+            prompts_channel: format!("{}prompts", settings.prefix),
+            members_channel: format!("{}members", settings.prefix),
+            health: Health::new(&settings.location, metrics, log),
+            members: Mutex::new(Members::new(replica.clone())),
+            clock: Mutex::default(),
+            live: Mutex::new(None),
+            beat: Notify::new(),
+            has_left: AtomicBool::new(false),
+            outstanding: AtomicUsize::new(0),
+            prompted: RwLock::default(),
+            settings,
+            replica,
+        });
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            // For names to be resolved, of which one may hang.
+            .max_blocking_threads(4)
+            .build()
+            .expect("a process at its start has descriptors left");
+        let work = worker::work(shared.clone(), receiver);
+        let thread = move || {
+            runtime.block_on(work);
+            runtime.shutdown_background();
+        };
+        std::thread::Builder::new()
+            .name("state".into())
+            .spawn(thread)
+            .expect("a process at its start has threads left");
+        Arc::new(Self { shared, calls })
+    }
+
     /// This process, by a name that no other and no later one has.
-    pub const fn replica(&self) -> &Arc<str> {
-        &self.replica
+    pub fn replica(&self) -> &Arc<str> {
+        &self.shared.replica
+    }
+
+    /// What it was started with.
+    pub fn settings(&self) -> &Settings {
+        &self.shared.settings
     }
 
     /// Runs a script on a key, which is `prefix{name}`, with arguments. Never waits; calls `answered` exactly once, within
-    /// [`ANSWER_WITHIN`] or a little more, also when Redis is away.
+    /// [`ANSWER_WITHIN`] or a little more, also when Redis is away. Where too many calls wait for their answers it is lost at
+    /// once, and `answered` called on the caller's thread: so hold no lock that it takes.
     pub fn call(
         &self,
         script: &'static Script,
@@ -74,26 +186,106 @@ impl Store {
         arguments: Vec<String>,
         answered: Answered,
     ) {
-        let _ = (script, name, arguments);
-        answered(Err(NoAnswer::Lost));
-    }
-
-    /// The other replicas, which may hold something that they were granted: those that are known and have not left.
-    pub fn others(&self) -> Vec<Arc<str>> {
-        Vec::new()
-    }
-
-    /// Has `told` called, on the store's thread, with the names that replicas are asked to report on: a key's name as in
-    /// [`Self::call`] that begins with `kind` and a colon.
-    pub fn on_prompt(&self, kind: &'static str, told: Box<dyn Fn(&str) + Send + Sync>) {
-        let _ = (kind, told);
+        let has_room = call::has_room(&self.shared.outstanding);
+        let call = Call::new(&self.shared, script, name, arguments, answered);
+        if has_room {
+            // A thread that has ended drops it, which answers it.
+            let _ = self.calls.send(call);
+        }
     }
 
     /// Whether Redis is away at present.
     pub fn is_lost(&self) -> bool {
-        true
+        !self.shared.health.is_up()
+    }
+
+    /// Why Redis is away, in words; None while it is there.
+    pub fn trouble(&self) -> Option<String> {
+        self.shared.health.trouble()
+    }
+
+    /// The time, by Redis's clock as it was measured last; by our own before it was.
+    pub fn now(&self) -> DateTime<Utc> {
+        Utc::now() + self.shared.clock.lock().offset()
+    }
+
+    // === Members
+
+    /// Whether all replicas that were heard of within the last ten seconds know this one. Only then may it be granted
+    /// anything: one that others do not know would be forgotten if Redis lost its data.
+    pub fn is_known(&self) -> bool {
+        self.shared.members.lock().is_known()
+    }
+
+    /// The other replicas, which may hold something that they were granted: those that this one has ever heard of and that
+    /// have not left, whether they are alive or not. With `since`, those that were alive then or later, by Redis's clock.
+    pub fn others(&self, since: Option<DateTime<Utc>>) -> Vec<Arc<str>> {
+        self.shared.members.lock().others(since)
+    }
+
+    /// All replicas, as operators see them.
+    pub fn replicas(&self) -> Vec<Replica> {
+        let now = self.now();
+        self.shared.members.lock().all(now)
+    }
+
+    /// Takes this replica off the list, for good; to be called when it holds nothing any more and asks for nothing. `left` is
+    /// told whether it was.
+    pub fn leave(&self, left: Box<dyn FnOnce(bool) + Send>) {
+        self.shared.has_left.store(true, Ordering::Release);
+        let answered = move |answer: Result<Reply, _>| left(answer.is_ok());
+        self.remove(&self.shared.replica, Duration::ZERO, Box::new(answered));
+    }
+
+    /// Forgets a replica that has died: what it held is no longer waited for. One that was heard of lately stays.
+    pub fn forget(
+        &self,
+        name: &str,
+        forgotten: Box<dyn FnOnce(Result<Forgotten, NoAnswer>) + Send>,
+    ) {
+        let answered = move |answer: Result<Reply, NoAnswer>| {
+            forgotten(answer.map(|reply| match reply.first() {
+                Some(Value::Int(1)) => Forgotten::Done,
+                Some(Value::Int(-1)) => Forgotten::Beats,
+                _ => Forgotten::Unknown,
+            }));
+        };
+        self.remove(name, members::SILENT, Box::new(answered));
+    }
+
+    fn remove(&self, name: &str, silent: Duration, answered: Answered) {
+        let arguments = vec![
+            name.to_owned(),
+            self.shared.members_channel.clone(),
+            silent.as_millis().to_string(),
+        ];
+        self.call(&members::REMOVE, members::KEY, arguments, answered);
+    }
+
+    // === Prompts
+
+    /// The channel on which replicas are prompted: a script publishes the name of its key there.
+    pub fn prompts_channel(&self) -> &str {
+        &self.shared.prompts_channel
+    }
+
+    /// Has `told` called, on the store's thread, with the names that replicas are asked to report on: a key's name as in
+    /// [`Self::call`] that begins with `kind` and a colon. After each connection it is called with `*`, since prompts may have
+    /// been missed.
+    pub fn on_prompt(&self, kind: &'static str, told: Told) {
+        self.shared.prompted.write().push((kind, told.into()));
     }
 }
 
-/// How long an answer is waited for.
-pub const ANSWER_WITHIN: Duration = Duration::from_millis(500);
+// === impl Shared ===
+
+impl Shared {
+    /// The key of a name. The braces let a cluster keep all that belongs to the name in one place.
+    fn key(&self, name: &str) -> String {
+        format!("{}{{{name}}}", self.settings.prefix)
+    }
+
+    fn has_left(&self) -> bool {
+        self.has_left.load(Ordering::Acquire)
+    }
+}

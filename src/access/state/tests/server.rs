@@ -63,7 +63,8 @@ impl Redis {
     /// Ends it as `kill -9` does.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
-            child.kill().expect("it is ours");
+            // It may have ended by itself.
+            let _ = child.kill();
             child.wait().expect("it was started");
         }
     }
@@ -126,20 +127,22 @@ impl Redis {
         command.arg(self.folder.path().join("log"));
         command.stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn();
-        let mut child = child.expect("redis-server is installed (apt-get install redis-server)");
+        self.child = Some(child.expect("redis-server is installed (apt-get install redis-server)"));
         let until = Instant::now() + START_WITHIN;
-        while Instant::now() < until {
-            if child.try_wait().expect("it was started").is_some() {
-                return false;
-            }
+        while self.runs() && Instant::now() < until {
             let answer = ask(self.port, &[&["PING"]]).unwrap_or_default();
             if answer.starts_with("+PONG") || answer.starts_with("-NOAUTH") || self.is_under_tls() {
-                self.child = Some(child);
                 return true;
             }
             std::thread::sleep(Duration::from_millis(10));
         }
+        self.kill();
         false
+    }
+
+    fn runs(&mut self) -> bool {
+        let child = self.child.as_mut().expect("it was started");
+        child.try_wait().expect("it is ours").is_none()
     }
 
     /// Whether it takes connections on a port where it speaks TLS.
