@@ -118,6 +118,8 @@ pub enum Kind {
     Draining,
     /// The ledger does not keep up.
     LedgerBehind,
+    /// What replicas share is not known, because its store is away.
+    StateLost,
     /// Too many requests or tokens for now, here or at a provider.
     RateLimited,
     /// Nothing is left to spend, here or at a provider.
@@ -151,7 +153,7 @@ impl Kind {
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Internal | Self::ProviderFailed => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Upstream => StatusCode::BAD_GATEWAY,
-            Self::Draining | Self::LedgerBehind | Self::Overloaded => {
+            Self::Draining | Self::LedgerBehind | Self::StateLost | Self::Overloaded => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Self::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
@@ -177,6 +179,7 @@ impl Kind {
             Self::UpstreamTimeout => "upstream_timeout",
             Self::Draining => "draining",
             Self::LedgerBehind => "ledger_unavailable",
+            Self::StateLost => "state_unavailable",
             Self::RateLimited => "rate_limit_exceeded",
             Self::QuotaSpent => "insufficient_quota",
             Self::ContextTooLong => "context_length_exceeded",

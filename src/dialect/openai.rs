@@ -54,6 +54,7 @@ fn error_type(kind: Kind) -> &'static str {
         | Kind::UpstreamTimeout
         | Kind::Draining
         | Kind::LedgerBehind
+        | Kind::StateLost
         | Kind::Overloaded
         | Kind::ProviderFailed => "server_error",
         Kind::RateLimited => "rate_limit_error",

@@ -29,7 +29,9 @@ pub fn error_type(error: &Error) -> &'static str {
         Kind::RateLimited => "ThrottlingException",
         Kind::QuotaSpent => "ServiceQuotaExceededException",
         Kind::UpstreamTimeout => "ModelTimeoutException",
-        Kind::Overloaded | Kind::Draining | Kind::LedgerBehind => "ServiceUnavailableException",
+        Kind::Overloaded | Kind::Draining | Kind::LedgerBehind | Kind::StateLost => {
+            "ServiceUnavailableException"
+        }
         Kind::ProviderFailed if error.status() == StatusCode::FAILED_DEPENDENCY => {
             "ModelErrorException"
         }

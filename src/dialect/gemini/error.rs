@@ -56,7 +56,11 @@ fn status_word(kind: Kind) -> &'static str {
         }
         Kind::RateLimited | Kind::QuotaSpent => "RESOURCE_EXHAUSTED",
         Kind::Internal | Kind::ProviderFailed => "INTERNAL",
-        Kind::Upstream | Kind::Draining | Kind::LedgerBehind | Kind::Overloaded => "UNAVAILABLE",
+        Kind::Upstream
+        | Kind::Draining
+        | Kind::LedgerBehind
+        | Kind::StateLost
+        | Kind::Overloaded => "UNAVAILABLE",
         Kind::UpstreamTimeout => "DEADLINE_EXCEEDED",
         Kind::InvalidRequest
         | Kind::RequestTimeout

@@ -201,6 +201,7 @@ const fn category(kind: Kind) -> &'static str {
         | Kind::UpstreamTimeout
         | Kind::Draining
         | Kind::LedgerBehind
+        | Kind::StateLost
         | Kind::Overloaded
         | Kind::ProviderFailed => "server_error",
         Kind::RateLimited => "rate_limit_error",

@@ -38,6 +38,7 @@ pub struct Lease {
     start: Instant,
     window: Duration,
     part: Duration,
+    life: Duration,
     limit: u64,
     /// What this replica has used.
     span: Span,
@@ -49,8 +50,10 @@ pub struct Lease {
     heard: u64,
     /// The log that it is in touch with, or is to report to; 0 where it has not heard of any.
     born: u64,
-    /// The log knows what it has used.
+    /// The log knows what it has used, …
     is_in_touch: bool,
+    /// … and what all others have.
+    is_whole: bool,
     /// What is being told, …
     batch: Option<Batch>,
     /// … and what is to be told after it.
@@ -173,6 +176,7 @@ impl Lease {
             start,
             window,
             part,
+            life: window + part * (LIFE as u32 + 1),
             limit: 0,
             span: Span::new(window),
             portions: VecDeque::new(),
@@ -181,6 +185,7 @@ impl Lease {
             heard: 0,
             born: 0,
             is_in_touch: false,
+            is_whole: false,
             batch: None,
             amendments: BTreeMap::new(),
             uses: BTreeMap::new(),
@@ -217,17 +222,32 @@ impl Lease {
         }
     }
 
-    /// Takes what [`Self::look`] has found.
-    pub fn take(&mut self, amount: u64, now: Instant) -> (Option<Taken>, Option<Effect>) {
-        let taken = self
-            .set_aside(amount.min(AMOUNT_MAX))
-            .map(|held| self.enter(&held, now));
+    /// Takes what was set aside, or what [`Self::look`] has found; without a grant where there is neither, and then the log
+    /// hears of it when it can.
+    pub fn take(
+        &mut self,
+        amount: u64,
+        held: Option<&Held>,
+        now: Instant,
+    ) -> (Taken, Option<Effect>) {
+        let amount = amount.min(AMOUNT_MAX);
+        let good = held.filter(|held| self.is_good(held, now)).copied();
+        let source = match good.or_else(|| self.set_aside(amount)) {
+            Some(Held { part, epoch, .. }) => Source::Granted { part, epoch },
+            None => {
+                let part = self.clock(now);
+                self.use_more(part, amount);
+                Source::Own { part }
+            }
+        };
+        self.pace.add(amount, now);
+        self.span.used(now);
+        let taken = Taken {
+            mark: self.span.add(amount, now),
+            amount,
+            source,
+        };
         (taken, self.ask(false, now))
-    }
-
-    /// Takes what was set aside; None if its time is over.
-    pub fn take_held(&mut self, held: &Held, now: Instant) -> Option<Taken> {
-        self.is_good(held, now).then(|| self.enter(held, now))
     }
 
     /// Whether what was set aside can still be taken.
@@ -238,14 +258,6 @@ impl Lease {
     /// How long it takes until so much is no more than `limit` by what this replica alone has used: None if it is now.
     pub fn wait_alone(&mut self, amount: u64, limit: u64, now: Instant) -> Option<Duration> {
         self.span.wait(amount, limit, now)
-    }
-
-    /// Takes without a grant; the log hears of it when it can.
-    pub fn take_alone(&mut self, amount: u64, now: Instant) -> Taken {
-        let amount = amount.min(AMOUNT_MAX);
-        let part = self.clock(now);
-        *self.uses.entry(part).or_default() += amount;
-        self.note(amount, Source::Own { part }, now)
     }
 
     /// Lines up for what [`Self::look`] has not found. An [`Effect`] will tell.
@@ -305,6 +317,7 @@ impl Lease {
         self.slowest = (now - asked.at).max(self.slowest * 7 / 8);
         self.born = answer.born;
         self.is_in_touch = answer.told != Told::Report;
+        self.is_whole = matches!(answer.told, Told::Counted(_));
         self.batch = None;
         match answer.told {
             Told::Report => self.begin_anew(),
@@ -325,10 +338,18 @@ impl Lease {
         self.waiting.drain(..).map(lost).collect()
     }
 
+    /// The message of that number was not sent: other replicas do not know of this one yet.
+    pub fn postponed(&mut self, seq: u64, now: Instant) -> Vec<Effect> {
+        if self.asked.take_if(|asked| asked.seq == seq).is_some() {
+            self.ask_again = Some(now + POLL_EVERY);
+        }
+        Vec::new()
+    }
+
     /// The log asks what this replica has used.
-    pub fn prompted(&mut self, now: Instant) -> Option<Effect> {
+    pub fn prompted(&mut self, now: Instant) -> Vec<Effect> {
         self.is_prompted = true;
-        self.ask(false, now)
+        self.ask(false, now).into_iter().collect()
     }
 
     /// Time has passed: what leases left unused goes back, and what is to be told is.
@@ -340,11 +361,6 @@ impl Lease {
         effects
     }
 
-    /// When [`Self::tick`] does something for those who wait.
-    pub fn due(&self) -> Option<Instant> {
-        self.ask_again.filter(|_| self.asked.is_none())
-    }
-
     /// Whether nothing of it is anywhere but in the log.
     pub fn is_idle(&self) -> bool {
         self.portions.is_empty()
@@ -354,29 +370,25 @@ impl Lease {
             && self.uses.is_empty()
     }
 
-    /// What is left of a limit, and when nothing of it will be used, as far as is known here.
-    pub fn remaining(&mut self, limit: u64, now: Instant) -> (u64, Duration) {
-        let standing = self
-            .standing
-            .as_ref()
-            .filter(|standing| now < standing.reset);
-        let Some(standing) = standing.filter(|_| !self.is_lost) else {
-            return (
-                limit.saturating_sub(self.span.used(now)),
-                self.span.reset(now),
-            );
+    /// What is left of a limit, what is `held` included, and when nothing of it will be used, as far as is known here.
+    pub fn remaining(&mut self, limit: u64, held: Option<&Held>, now: Instant) -> (u64, Duration) {
+        let standing = self.standing.as_ref();
+        let standing = standing.filter(|standing| now < standing.reset && !self.is_lost);
+        let Some(standing) = standing else {
+            let used = self.span.used(now);
+            return (limit.saturating_sub(used), self.span.reset(now));
         };
-        let used = standing.total.saturating_sub(self.left());
+        let idle = self.left() + held.map_or(0, |held| held.amount);
+        let used = standing.total.saturating_sub(idle);
         (limit.saturating_sub(used), standing.reset - now)
     }
 
     /// How long what is taken now counts at most.
-    pub fn life(&self) -> Duration {
-        self.window + self.part * (LIFE as u32 + 1)
+    pub const fn life(&self) -> Duration {
+        self.life
     }
 
     /// What this replica has used.
-    #[cfg(test)]
     pub fn used(&mut self, now: Instant) -> u64 {
         self.span.used(now)
     }
@@ -464,6 +476,10 @@ impl Lease {
         // Larger than in any message about the same limit before, also by an earlier lease of this process.
         let micros = now.saturating_duration_since(self.start).as_micros();
         self.seq = (self.seq + 1).max(u64::try_from(micros).unwrap_or(u64::MAX));
+        if self.heard == 0 {
+            // What an earlier lease of this process was granted is none of ours to give back.
+            self.heard = self.seq - 1;
+        }
         let need = self.waiting.iter().map(|one| one.amount).min();
         if need.is_some() && self.batch.is_none() {
             // What is too little for who waits is of more use to all.
@@ -483,6 +499,7 @@ impl Lease {
             life,
             batch: self.batch(now),
             is_anew: !self.is_in_touch,
+            is_whole: self.is_whole,
             born: self.born,
             most: self.heard_total(now),
             clock: self.clock(now),
@@ -573,24 +590,6 @@ impl Lease {
             until: portion.until,
             epoch,
         })
-    }
-
-    fn enter(&mut self, held: &Held, now: Instant) -> Taken {
-        let source = Source::Granted {
-            part: held.part,
-            epoch: held.epoch,
-        };
-        self.note(held.amount, source, now)
-    }
-
-    fn note(&mut self, amount: u64, source: Source, now: Instant) -> Taken {
-        self.pace.add(amount, now);
-        self.span.used(now);
-        Taken {
-            mark: self.span.add(amount, now),
-            amount,
-            source,
-        }
     }
 
     fn full_for(&self, amount: u64, now: Instant) -> Option<Duration> {

@@ -46,6 +46,8 @@ pub struct Ask {
     pub batch: Batch,
     /// The batch is all that this replica has used in the last window: it has not been in touch with this log yet.
     pub is_anew: bool,
+    /// The log was whole when it was last heard of: it need not be told who else there is.
+    pub is_whole: bool,
     /// Which log it is in touch with; 0 where it has not heard of any.
     pub born: u64,
     /// The most that the log had counted when the replica last heard of it.

@@ -11,7 +11,8 @@
 --   =replica     `seq part granted at`: its last message, what that was granted, and when it came
 --   ?replica     it is waited for
 -- ARGV  replica, part's length (µs), window (parts), seq, heard, limit, need (or -1), largest, want, welcome, life,
---       batch, is_anew, born, most, clock, channel and text of the prompt, amendments, uses, others …
+--       batch, is_anew, born, most, clock, channel and text of the prompt, number of replicas,
+--       amendments, uses, and where the log may not be whole the other replicas …
 -- Answers {state, born, granted, part, total, wait, wait_largest, reset}; state: 0 counted, 1 report, 2 wait.
 
 local key, replica = KEYS[1], ARGV[1]
@@ -20,8 +21,8 @@ local seq, heard, limit = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]
 local need, largest, want, welcome = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
 local life, batch, is_anew = tonumber(ARGV[11]), tonumber(ARGV[12]), ARGV[13] == '1'
 local born, most, clock = tonumber(ARGV[14]), tonumber(ARGV[15]), tonumber(ARGV[16])
-local channel, prompt, amendments, uses = ARGV[17], ARGV[18], ARGV[19], ARGV[20]
-local OTHERS = 21
+local channel, prompt, replicas = ARGV[17], ARGV[18], tonumber(ARGV[19])
+local amendments, uses, OTHERS = ARGV[20], ARGV[21], 22
 local LEASE, REPORTS_WITHIN, KEPT = 2, 1000000, 600000
 
 local time = redis.call('TIME')
@@ -187,7 +188,6 @@ if is_news then
   if fits then
     -- What is larger than the limit goes alone.
     local wanted = math.max(math.min(want, room), need, 0)
-    local replicas = #ARGV - OTHERS + 2
     -- The nearer the limit, the smaller the portions, so that little lies idle with one while another lacks it.
     granted = wanted + math.min(welcome, math.floor(math.max(room - wanted, 0) / (2 * replicas)))
     enter(granted_part, granted)

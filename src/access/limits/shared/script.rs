@@ -4,6 +4,7 @@
 mod tests;
 
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use super::log::{Answer, Ask, Batch, Counted, PARTS, Told};
 use crate::access::state::{Script, Value};
@@ -13,15 +14,22 @@ pub static RATE: LazyLock<Script> = LazyLock::new(|| Script::new("rate", TEXT));
 
 const TEXT: &str = include_str!("rate.lua");
 
+/// Who asks, and where.
+pub struct Asking<'a> {
+    /// Who asks.
+    pub replica: &'a str,
+    /// Who else may have used something.
+    pub others: &'a [Arc<str>],
+    /// Where they are prompted, …
+    pub channel: &'a str,
+    /// … and by which name.
+    pub key: &'a str,
+    /// How long a part of the window is.
+    pub part: Duration,
+}
+
 /// The arguments of an ask.
-pub fn arguments(
-    replica: &str,
-    ask: &Ask,
-    length: u64,
-    channel: &str,
-    name: &str,
-    others: &[Arc<str>],
-) -> Vec<String> {
+pub fn arguments(asking: &Asking<'_>, ask: &Ask) -> Vec<String> {
     let Batch {
         seq: batch,
         amendments,
@@ -34,8 +42,8 @@ pub fn arguments(
         .map(|(at, amount)| format!("{at}:{amount}"));
     let uses = uses.iter().map(|(at, amount)| format!("{at}:{amount}"));
     let mut arguments = vec![
-        replica.to_owned(),
-        length.to_string(),
+        asking.replica.to_owned(),
+        asking.part.as_micros().to_string(),
         PARTS.to_string(),
         ask.seq.to_string(),
         ask.heard.to_string(),
@@ -50,12 +58,15 @@ pub fn arguments(
         ask.born.to_string(),
         ask.most.to_string(),
         ask.clock.to_string(),
-        channel.to_owned(),
-        name.to_owned(),
+        asking.channel.to_owned(),
+        asking.key.to_owned(),
+        (asking.others.len() + 1).to_string(),
         pairs(amendments.collect()),
         pairs(uses.collect()),
     ];
-    arguments.extend(others.iter().map(|other| other.to_string()));
+    if !ask.is_whole {
+        arguments.extend(asking.others.iter().map(ToString::to_string));
+    }
     arguments
 }
 

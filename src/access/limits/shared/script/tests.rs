@@ -23,19 +23,19 @@ async fn ask(
     call: &Call,
     length: u64,
 ) -> Option<Answer> {
+    let asking = Asking {
+        replica: &call.replica,
+        others: &call.others,
+        channel: "prompts",
+        key,
+        part: Duration::from_micros(length),
+    };
     let mut invocation = script.key(key);
     invocation
         .key(call.now / 1_000_000)
         .key(call.now % 1_000_000)
         .key(format!("run_id:{}", call.run))
-        .arg(arguments(
-            &call.replica,
-            &call.ask,
-            length,
-            "prompts",
-            key,
-            &call.others,
-        ));
+        .arg(arguments(&asking, &call.ask));
     let reply: Vec<i64> = invocation.invoke_async(connection).await.expect("it runs");
     let values: Vec<Value> = reply.into_iter().map(Value::Int).collect();
     answer(&values)
@@ -90,7 +90,14 @@ async fn by_its_own_clock_it_grants_refuses_and_is_forgotten() {
             ..Ask::default()
         };
         let mut invocation = script.key("k");
-        invocation.arg(arguments("a", &ask, 240_000, "prompts", "k", &[]));
+        let asking = Asking {
+            replica: "a",
+            others: &[],
+            channel: "prompts",
+            key: "k",
+            part: Duration::from_millis(240),
+        };
+        invocation.arg(arguments(&asking, &ask));
         let reply: Vec<i64> = invocation.invoke_async(&mut connection).await.unwrap();
         let values: Vec<Value> = reply.into_iter().map(Value::Int).collect();
         answers.push(answer(&values).unwrap());
