@@ -1,12 +1,13 @@
 //! What is counted, by the names that it belongs to: so it lives on when the configuration is read again.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use parking_lot::Mutex;
 
 use super::budgets::{Book, Budget, Fund, Owner};
-use super::limits::{Forecast, Gauge, Limiter};
+use super::limits::{Forecast, Gauge, KIND, Limit, Limiter, Shared};
+use super::state::Store;
 use crate::config::limits::Limits;
 
 /// The counts of every name in the configuration. What no configuration in use names any more is forgotten.
@@ -15,6 +16,8 @@ pub struct Counters {
     gauges: Table<Gauge>,
     forecasts: Table<Forecast>,
     books: Table<Book>,
+    /// Where all replicas count, once it is known that they do.
+    shared: Arc<OnceLock<Arc<Shared>>>,
 }
 
 type Table<T> = Mutex<HashMap<String, Weak<T>>>;
@@ -30,14 +33,51 @@ impl Counters {
         Some(Limiter {
             whose: format!("the {kind} `{name}`"),
             limits,
-            gauge: find(&self.gauges, &format!("{kind}:{}", path.join("/"))),
+            gauge: find(
+                &self.gauges,
+                &format!("{kind}:{}", path.join("/")),
+                |path| Gauge::new(path, &self.shared),
+            ),
         })
+    }
+
+    /// From now on limits are counted in a store, by all replicas that share it. Called once, before anything is counted.
+    pub fn share(self: &Arc<Self>, store: &Arc<Store>) {
+        if self.shared.set(Shared::start(store.clone())).is_err() {
+            return;
+        }
+        let counters = Arc::downgrade(self);
+        let told = move |key: &str| {
+            if let Some(counters) = counters.upgrade() {
+                counters.prompted(key);
+            }
+        };
+        store.on_prompt(KIND, Box::new(told));
+    }
+
+    /// Other replicas ask what this one has used of a count, or of any where the name is none.
+    fn prompted(&self, key: &str) {
+        let gauge = |path: &str| self.gauges.lock().get(path).and_then(Weak::upgrade);
+        let Some((path, limit)) = Limit::of_key(key) else {
+            let all: Vec<_> = self
+                .gauges
+                .lock()
+                .values()
+                .filter_map(Weak::upgrade)
+                .collect();
+            return all.iter().for_each(Gauge::prompted_of_all);
+        };
+        match (gauge(path), self.shared.get()) {
+            (Some(gauge), _) => gauge.prompted(limit),
+            (None, Some(shared)) => shared.deny(key, limit),
+            (None, None) => {}
+        }
     }
 
     /// The funds of an owner, each with its book.
     pub fn funds(&self, owner: &Owner, budgets: &[Budget]) -> Vec<Arc<Fund>> {
         let fund = |budget: &Budget| {
-            let book = |name: &str| find(&self.books, name);
+            let book = |name: &str| find(&self.books, name, |_| Book::default());
             Arc::new(Fund::new(owner.clone(), budget.clone(), book))
         };
         budgets.iter().map(fund).collect()
@@ -45,17 +85,17 @@ impl Counters {
 
     /// What requests for a model are foretold by.
     pub fn forecast(&self, model: &str) -> Arc<Forecast> {
-        find(&self.forecasts, model)
+        find(&self.forecasts, model, |_| Forecast::default())
     }
 }
 
-fn find<T: Default>(table: &Table<T>, name: &str) -> Arc<T> {
+fn find<T>(table: &Table<T>, name: &str, make: impl FnOnce(&str) -> T) -> Arc<T> {
     let mut table = table.lock();
     if let Some(found) = table.get(name).and_then(Weak::upgrade) {
         return found;
     }
     table.retain(|_, counts| counts.strong_count() > 0);
-    let counts = Arc::<T>::default();
+    let counts = Arc::new(make(name));
     table.insert(name.to_owned(), Arc::downgrade(&counts));
     counts
 }

@@ -118,7 +118,7 @@ pub enum Kind {
     Draining,
     /// The ledger does not keep up.
     LedgerBehind,
-    /// What replicas share cannot be asked whether there is room, and limits or a budget want it asked.
+    /// What replicas share is not known, because its store is away.
     StateLost,
     /// Too many requests or tokens for now, here or at a provider.
     RateLimited,

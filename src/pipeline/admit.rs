@@ -132,7 +132,11 @@ async fn pass(
     let forecast = snapshot.forecast(model).clone();
     let admitted = limits::admit(limiters, forecast.tokens(bytes, wished)).await;
     let mut admitted = admitted.map_err(|refused| {
-        let error = Error::new(Kind::RateLimited, refused.to_string());
+        let kind = match refused.is_lost {
+            true => Kind::StateLost,
+            false => Kind::RateLimited,
+        };
+        let error = Error::new(kind, refused.to_string());
         (error.retry_after(refused.retry_after), refused.left)
     })?;
     let is_paid = |demand: &Demand| is_budgeted && !demand.is_free;

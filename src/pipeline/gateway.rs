@@ -68,6 +68,9 @@ impl Gateway {
         metrics: Metrics,
         log: Log,
     ) -> Self {
+        if let Some(state) = &state {
+            snapshot.share_limits(state);
+        }
         let settings = snapshot.ledger.as_ref();
         let location = settings.map(|settings| settings.location.clone());
         let (sender, receiver) = unbounded_channel();

@@ -16,6 +16,7 @@ use std::sync::{Arc, OnceLock};
 use parking_lot::RwLock;
 
 use crate::access::limits::{Forecast, Limiter, Limiters};
+use crate::access::state::Store;
 use crate::access::{Counters, Key, Keys, Team, state};
 use crate::config::{Diagnostics, Document, Environment, ScalarOr, Secret};
 use crate::provider::{Dialer, Provider, check_calls};
@@ -236,6 +237,11 @@ impl Snapshot {
     /// The provider of that name.
     pub fn provider(&self, name: &str) -> Option<&Provider> {
         self.providers.get(name).map(Arc::as_ref)
+    }
+
+    /// From now on this configuration's limits, and those of its successors, are shared with all replicas.
+    pub fn share_limits(&self, store: &Arc<Store>) {
+        self.counters.share(store);
     }
 
     /// What limits the requests of a key for a model at a provider.

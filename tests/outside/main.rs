@@ -11,6 +11,7 @@ mod misdeeds;
 mod postgres;
 mod raw;
 mod replay;
+mod shared_limits;
 mod sse;
 mod upstream;
 

@@ -3,26 +3,35 @@
 //! It knows no limits: those come with each request's snapshot, so that a reload changes them and loses no count.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
-use super::span::{Mark, Span};
+use super::count::Count;
+use super::shared::{Effect, Errand, KIND, Lease, Line, Shared};
+use super::span::Span;
+use super::told::{Limit, PLACES, UNITS, WINDOW_NAMES};
 use crate::config::limits::WINDOWS;
 
 /// Counts. Shared by all that are limited together, across reloads.
 #[derive(Debug, Default)]
 pub struct Gauge {
+    /// Whose it is: ``key:search/prod``.
+    path: String,
+    /// Where all replicas count, once that is known; nowhere where each counts by itself.
+    shared: Arc<OnceLock<Arc<Shared>>>,
     state: Mutex<Counts>,
 }
 
 /// The counts themselves.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
-    requests: Spans,
-    tokens: Spans,
+    /// By units and windows, each made when it is first needed.
+    counts: [[Option<Count>; WINDOWS.len()]; UNITS.len()],
+    /// It is swept until nothing of it is under way or unused.
+    is_busy: bool,
     running: u32,
     /// Who waits for a slot, the first first.
     waiting: VecDeque<Waiting>,
@@ -35,15 +44,20 @@ struct Waiting {
     sender: oneshot::Sender<Slot>,
 }
 
-/// A log a window, made when it is first needed.
-#[derive(Debug, Default)]
-pub(super) struct Spans([Option<Span>; WINDOWS.len()]);
-
 /// A request that runs: dropping it lets the next one in.
 #[derive(Debug)]
 pub struct Slot(Arc<Gauge>);
 
 impl Gauge {
+    /// A gauge of that path, which counts with all replicas once `shared` is known.
+    pub(in crate::access) fn new(path: &str, shared: &Arc<OnceLock<Arc<Shared>>>) -> Self {
+        Self {
+            path: path.to_owned(),
+            shared: shared.clone(),
+            state: Mutex::default(),
+        }
+    }
+
     pub(super) fn lock(&self) -> MutexGuard<'_, Counts> {
         self.state.lock()
     }
@@ -65,13 +79,104 @@ impl Gauge {
     }
 }
 
-impl Counts {
-    pub fn requests(&mut self) -> &mut Spans {
-        &mut self.requests
+/// What is shared with other replicas.
+impl Gauge {
+    /// Where all replicas count.
+    pub(super) fn shared(&self) -> Option<&Arc<Shared>> {
+        self.shared.get()
     }
 
-    pub fn tokens(&mut self) -> &mut Spans {
-        &mut self.tokens
+    /// The name that a count has in the store.
+    pub(super) fn key(&self, limit: Limit) -> String {
+        let (unit, window) = limit.place().unwrap_or_default();
+        let (path, unit, window) = (&self.path, UNITS[unit], WINDOW_NAMES[window]);
+        format!("{KIND}:{path}|{unit}|{window}")
+    }
+
+    /// Does something with a lease, and what comes of it.
+    pub(super) fn act<E: IntoIterator<Item = Effect>>(
+        self: &Arc<Self>,
+        limit: Limit,
+        work: impl FnOnce(&mut Lease, Instant) -> E,
+    ) {
+        let errands = {
+            let mut counts = self.lock();
+            let Some(line) = counts.line(limit) else {
+                return;
+            };
+            let effects = work(&mut line.lease, Instant::now());
+            line.errands(self, limit, effects)
+        };
+        errands
+            .into_iter()
+            .for_each(|errand| self.run(limit, errand));
+    }
+
+    /// Runs an errand; no lock may be held.
+    pub(super) fn run(self: &Arc<Self>, limit: Limit, errand: Errand) {
+        match errand {
+            // What nobody takes is dropped here, and goes back.
+            Errand::Tell(sender, outcome) => drop(sender.send(outcome)),
+            Errand::Ask(ask) => {
+                let Some(shared) = self.shared() else { return };
+                if !std::mem::replace(&mut self.lock().is_busy, true) {
+                    shared.is_busy(self);
+                }
+                shared.ask(self, limit, &ask);
+            }
+        }
+    }
+
+    /// Time has passed: what is unused goes back. Tells whether there is something left to be swept.
+    pub(super) fn sweep(self: &Arc<Self>) -> bool {
+        PLACES
+            .iter()
+            .for_each(|limit| self.act(*limit, Lease::tick));
+        let mut counts = self.lock();
+        let is_idle = |limit: &Limit| counts.line(*limit).is_none_or(|line| line.lease.is_idle());
+        let is_idle = PLACES.iter().all(is_idle);
+        counts.is_busy = !is_idle;
+        !is_idle
+    }
+
+    /// Other replicas ask what this one has used.
+    pub(in crate::access) fn prompted(self: &Arc<Self>, limit: Limit) {
+        if self.lock().line(limit).is_some() {
+            self.act(limit, Lease::prompted);
+        } else if let Some(shared) = self.shared() {
+            shared.deny(&self.key(limit), limit);
+        }
+    }
+
+    /// Other replicas may have asked about any of its counts.
+    pub(in crate::access) fn prompted_of_all(self: &Arc<Self>) {
+        for limit in PLACES {
+            self.act(limit, |lease, now| match lease.used(now) {
+                0 => Vec::new(),
+                _ => lease.prompted(now),
+            });
+        }
+    }
+}
+
+impl Counts {
+    /// What was counted for a limit of a window; None for other limits.
+    pub fn of(&mut self, limit: Limit, gauge: &Gauge) -> Option<&mut Count> {
+        let (unit, window) = limit.place()?;
+        let count = self.counts[unit][window].get_or_insert_with(|| match gauge.shared.get() {
+            Some(shared) => Count::Shared(Box::new(shared.line(window))),
+            None => Count::Own(Span::new(WINDOWS[window])),
+        });
+        Some(count)
+    }
+
+    /// Who waits for what all replicas share of a limit.
+    pub fn line(&mut self, limit: Limit) -> Option<&mut Line> {
+        let (unit, window) = limit.place()?;
+        match &mut self.counts[unit][window] {
+            Some(Count::Shared(line)) => Some(line),
+            _ => None,
+        }
     }
 
     /// Whether one more may run: nobody overtakes who waits.
@@ -103,22 +208,6 @@ impl Counts {
         let running = self.running;
         self.first_waiting().filter(|first| running < first.max)?;
         self.waiting.pop_front()
-    }
-}
-
-impl Spans {
-    pub fn of(&mut self, window: usize) -> &mut Span {
-        self.0[window].get_or_insert_with(|| Span::new(WINDOWS[window]))
-    }
-
-    pub fn amend(&mut self, window: usize, mark: Mark, before: u64, now: u64) {
-        if let Some(span) = &mut self.0[window] {
-            span.amend(mark, before, now);
-        }
-    }
-
-    pub fn add(&mut self, window: usize, amount: u64, now: Instant) -> Mark {
-        self.of(window).add(amount, now)
     }
 }
 

@@ -101,6 +101,12 @@ impl Span {
         }
     }
 
+    /// What was entered, and when.
+    pub fn entries(&self) -> impl Iterator<Item = (Instant, u64)> {
+        let pair = |entry: &Entry| (entry.began, entry.amount);
+        self.entries.iter().map(pair)
+    }
+
     /// How long an amount counts from now on at most.
     pub const fn life(&self) -> Duration {
         self.life

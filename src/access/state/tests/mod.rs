@@ -48,8 +48,13 @@ fn store(line: &str) -> Arc<Store> {
 }
 
 /// A store that is connected to `redis`.
-fn connected(redis: &Redis) -> Arc<Store> {
-    let store = store(&redis.url());
+pub(in crate::access) fn connected(redis: &Redis) -> Arc<Store> {
+    connected_with(&redis.url())
+}
+
+/// A store that is connected as a line of the file says.
+pub(in crate::access) fn connected_with(line: &str) -> Arc<Store> {
+    let store = store(line);
     reached(&store);
     store
 }

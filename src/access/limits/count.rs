@@ -1,0 +1,92 @@
+//! What a limiter has counted of one unit in one window: by itself, or with all replicas.
+
+use std::time::{Duration, Instant};
+
+use super::shared::{Effect, Held, Line, Look, Taken};
+use super::span::{self, Span};
+
+/// A count.
+#[derive(Debug)]
+pub enum Count {
+    /// Of this process alone.
+    Own(Span),
+    /// Of all replicas.
+    Shared(Box<Line>),
+}
+
+/// Where an amount was entered, to settle it by.
+#[derive(Clone, Copy, Debug)]
+pub enum Mark {
+    /// In a count of this process alone.
+    Own(span::Mark),
+    /// In a count of all replicas.
+    Shared(Taken),
+}
+
+impl Count {
+    /// Whether so much is to be had. What is `held` for who asks is.
+    pub fn look(&mut self, amount: u64, limit: u64, held: Option<&Held>, now: Instant) -> Look {
+        match self {
+            Self::Own(span) => span.wait(amount, limit, now).map_or(Look::Has, Look::Full),
+            Self::Shared(line) if held.is_some_and(|held| line.lease.is_good(held, now)) => {
+                Look::Has
+            }
+            Self::Shared(line) => line.lease.look(amount, limit, now),
+        }
+    }
+
+    /// Whether so much is to be had by what this replica alone has used.
+    pub fn look_alone(&mut self, amount: u64, limit: u64, now: Instant) -> Look {
+        let wait = match self {
+            Self::Own(span) => span.wait(amount, limit, now),
+            Self::Shared(line) => line.lease.wait_alone(amount, limit, now),
+        };
+        wait.map_or(Look::Has, Look::Full)
+    }
+
+    /// Takes what was found, of what is `held` first. Tells whether that was taken, and what is to be done.
+    pub fn take(
+        &mut self,
+        amount: u64,
+        held: Option<&Held>,
+        now: Instant,
+    ) -> (Mark, bool, Option<Effect>) {
+        match self {
+            Self::Own(span) => (Mark::Own(span.add(amount, now)), false, None),
+            Self::Shared(line) => {
+                let is_held = held.is_some_and(|held| line.lease.is_good(held, now));
+                let (taken, effect) = line.lease.take(amount, held, now);
+                (Mark::Shared(taken), is_held, effect)
+            }
+        }
+    }
+
+    /// What was taken at `mark` has come to `used`, of `before`.
+    pub fn settle(&mut self, mark: Mark, before: u64, used: u64, now: Instant) -> Vec<Effect> {
+        match (self, mark) {
+            (Self::Own(span), Mark::Own(mark)) => {
+                span.amend(mark, before, used);
+                Vec::new()
+            }
+            (Self::Shared(line), Mark::Shared(taken)) => line.lease.settle(taken, used, now),
+            // Counts do not change their kind.
+            _ => Vec::new(),
+        }
+    }
+
+    /// What is left of a limit, what is `held` included, and when all of it will be there again.
+    pub fn remaining(&mut self, limit: u64, held: Option<&Held>, now: Instant) -> (u64, Duration) {
+        match self {
+            Self::Own(span) => (limit.saturating_sub(span.used(now)), span.reset(now)),
+            Self::Shared(line) => line.lease.remaining(limit, held, now),
+        }
+    }
+
+    /// How long what is taken now counts at most.
+    pub const fn life(&self) -> Duration {
+        match self {
+            Self::Own(span) => span.life(),
+            Self::Shared(line) => line.lease.life(),
+        }
+    }
+}
