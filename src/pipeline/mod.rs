@@ -61,7 +61,8 @@ pub async fn handle(gateway: &Gateway, session: &mut ServerSession) {
         Err(End::Gone) => record.left(),
         Err(End::Refused(refusal)) => {
             let Refusal { error, detail } = *refusal;
-            let fields = answer::told(&record, error.kind.code());
+            let mut fields = Vec::new();
+            answer::tell(&record, error.kind.code(), &mut fields);
             record.failed(error.status().as_u16(), &error, detail);
             if caller.refuse(&error, fields).await.is_err() {
                 record.left();
