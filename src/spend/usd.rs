@@ -29,9 +29,9 @@ impl Usd {
     #[must_use]
     pub const fn from_pico_rounded_up(numerator: i128, denominator: i128) -> Self {
         let whole = numerator.div_euclid(denominator);
-        match numerator.rem_euclid(denominator) {
-            0 => Self(whole),
-            _ => Self(whole.saturating_add(1)),
+        match whole * denominator == numerator {
+            true => Self(whole),
+            false => Self(whole.saturating_add(1)),
         }
     }
 
