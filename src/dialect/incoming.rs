@@ -131,9 +131,8 @@ impl Incoming {
     pub fn tags(&self, user_max: usize, metadata_max: usize) -> (String, String) {
         let [user, metadata] = &self.tag_places;
         let slice = |place: &Option<Range<usize>>| place.clone().map(|place| &self.body[place]);
-        let mut user: String = slice(user)
-            .and_then(|raw| serde_json::from_slice(raw).ok())
-            .unwrap_or_default();
+        let user = slice(user).map(scan::said);
+        let mut user = user.map_or_else(String::new, Cow::into_owned);
         while user.len() > user_max {
             user.pop();
         }

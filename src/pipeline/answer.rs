@@ -210,7 +210,7 @@ async fn end_with_error(
 
 /// What the answer cost, where that is known.
 fn cost_field(record: &Record<'_>) -> Option<(HeaderName, HeaderValue)> {
-    let cost = record.bill.as_ref()?.cost()?.to_string();
+    let cost = record.charge.cost()?.to_string();
     Some((fields::X_COST.clone(), HeaderValue::try_from(cost).ok()?))
 }
 
