@@ -17,8 +17,7 @@ use crate::pipeline::gateway::{Gateway, Running};
 use crate::pipeline::settle::{Attempted, Evidence};
 use crate::route::Model;
 use crate::snapshot::Snapshot;
-use crate::spend::Usd;
-use crate::spend::ledger::{CacheResult, METADATA_MAX, Row, USER_MAX};
+use crate::spend::ledger::{METADATA_MAX, Row, USER_MAX};
 use crate::telemetry::{RequestLine, Series};
 
 /// The record of one request.
@@ -214,18 +213,12 @@ impl<'a> Record<'a> {
                 key: key.name.clone(),
                 model: asked.clone(),
                 target: target.clone(),
-                usage: Usage::default(),
-                estimated: false,
-                cost: Some(Usd::ZERO),
-                price: None,
-                cache: CacheResult::Off,
-                savings: Usd::ZERO,
                 status,
                 latency_ms: u32::try_from(latency).unwrap_or(u32::MAX),
                 stream: self.stream,
                 user,
                 metadata,
-                reason: None,
+                ..Row::default()
             })
         });
         let attempted = Attempted {
