@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::account::{Account, Answer, Ask, Share};
 use super::purse::{Effect, Purse, Refusal, Waiter};
+use crate::chance::Chance;
 use crate::spend::Usd;
 
 /// How many worlds `cargo test` makes.
@@ -96,36 +97,11 @@ type Message = (u64, [u64; 6]);
 /// An [`Answer`] that can.
 type Reply = (u64, [u64; 3]);
 
-/// Chance by a seed: SplitMix64.
-struct Chance(u64);
-
-impl Chance {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
-    }
-
-    fn one_in(&mut self, many: u64) -> bool {
-        self.below(many) == 0
-    }
-
-    fn micros(&mut self, most: u64) -> Duration {
-        Duration::from_micros(self.below(most) + 1)
-    }
-
-    /// How long a message or a disk takes: mostly some milliseconds, and now and then so long that nobody waits for it.
-    fn latency(&mut self) -> Duration {
-        match self.one_in(8) {
-            true => self.micros(1_500_000),
-            false => self.micros(20_000),
-        }
+/// How long a message or a disk takes: mostly some milliseconds, and now and then so long that nobody waits for it.
+fn latency(chance: &mut Chance) -> Duration {
+    match chance.one_in(8) {
+        true => chance.micros(1_500_000),
+        false => chance.micros(20_000),
     }
 }
 
@@ -134,7 +110,7 @@ impl World {
         let limit = Usd::from_nano(1_000_000_000);
         let mut world = Self {
             setting,
-            chance: Chance(setting.seed),
+            chance: Chance::new(setting.seed),
             start: Instant::now(),
             now: Duration::ZERO,
             agenda: BinaryHeap::new(),
@@ -214,7 +190,7 @@ impl World {
                 });
                 let reply = (answer.seq, [answer.granted, answer.spent, answer.held]);
                 if !self.chance.one_in(20) {
-                    let delay = self.chance.latency();
+                    let delay = latency(&mut self.chance);
                     self.later(delay, Event::Answered(replica, life, reply));
                 }
             }
@@ -375,12 +351,12 @@ impl World {
                     );
                     // Lost, late, or twice.
                     for _ in 0..[0, 1, 1, 1, 1, 1, 1, 1, 1, 2][self.chance.below(10) as usize] {
-                        let delay = self.chance.latency();
+                        let delay = latency(&mut self.chance);
                         self.later(delay, Event::Asked(replica, life, message));
                     }
                 }
                 Effect::Note(bound) => {
-                    let delay = self.chance.latency();
+                    let delay = latency(&mut self.chance);
                     self.later(delay, Event::Durable(replica, life, bound));
                 }
                 Effect::Admit(id, amount) => {
