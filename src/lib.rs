@@ -3,6 +3,8 @@
 #![forbid(unsafe_code)]
 
 pub mod access;
+#[cfg(test)]
+mod chance;
 pub mod cli;
 pub mod config;
 pub mod dialect;

@@ -7,9 +7,8 @@ use anyhow::{Context, Result, bail};
 use chrono::{NaiveDate, NaiveTime, Utc};
 
 use super::spend;
-use crate::dialect::Usage;
 use crate::spend::Usd;
-use crate::spend::ledger::{CacheResult, Row, correct};
+use crate::spend::ledger::{Row, correct};
 use crate::spend::prices::Decimal;
 
 /// What can be done with the ledger.
@@ -72,24 +71,13 @@ fn row(correction: &Correction, id: uuid::Uuid) -> Result<Row> {
     Ok(Row {
         id,
         time_ms: time.timestamp_millis(),
-        request_id: String::new(),
-        attempt: 0,
         team: correction.team.as_str().into(),
         key: correction.key.as_str().into(),
         model: correction.model.as_str().into(),
         target: correction.target.as_str().into(),
-        usage: Usage::default(),
-        estimated: false,
         cost: Some(amount(&correction.usd)?),
-        price: None,
-        cache: CacheResult::Off,
-        savings: Usd::ZERO,
-        status: 0,
-        latency_ms: 0,
-        stream: false,
-        user: String::new(),
-        metadata: String::new(),
         reason: Some(correction.reason.clone()),
+        ..Row::default()
     })
 }
 

@@ -5,13 +5,14 @@
 
 mod shorter;
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use bytes::Bytes;
 use memchr::memmem;
 use serde_json::{Value, json};
 
-use super::scan::{self, Fault, Object};
+use super::scan::{self, Fault, Members, Object};
 use super::{Dialect, Error, Operation};
 pub use shorter::Patches;
 
@@ -37,6 +38,8 @@ pub struct Incoming {
     /// The answer that a response goes on from, as the caller names it.
     pub previous: Option<String>,
     body: Bytes,
+    /// Where everything at the top of the body stands.
+    members: Members,
     model_place: Place,
     /// The whole member `model`, its name included.
     model_member: Option<Range<usize>>,
@@ -118,6 +121,7 @@ impl Incoming {
             previous_place,
             tag_places: tag_places(operation, &object),
             ask_usage,
+            members: object.into_members(),
             body,
         })
     }
@@ -127,15 +131,19 @@ impl Incoming {
     pub fn tags(&self, user_max: usize, metadata_max: usize) -> (String, String) {
         let [user, metadata] = &self.tag_places;
         let slice = |place: &Option<Range<usize>>| place.clone().map(|place| &self.body[place]);
-        let mut user: String = slice(user)
-            .and_then(|raw| serde_json::from_slice(raw).ok())
-            .unwrap_or_default();
+        let user = slice(user).map(scan::said);
+        let mut user = user.map_or_else(String::new, Cow::into_owned);
         while user.len() > user_max {
             user.pop();
         }
         let metadata = slice(metadata).filter(|raw| raw.starts_with(b"{"));
         let metadata = metadata.map_or_else(String::new, |raw| fitted(raw, metadata_max));
         (user, metadata)
+    }
+
+    /// The members of the body.
+    pub(super) fn members(&self) -> impl Iterator<Item = (Cow<'_, str>, &[u8])> {
+        self.members.of(&self.body)
     }
 
     /// The body as it came.

@@ -120,6 +120,23 @@ impl<'a> Object<'a> {
     pub fn is_empty(&self) -> bool {
         self.members.is_empty()
     }
+
+    /// Where its members stand, to be kept beside the body.
+    pub fn into_members(self) -> Members {
+        Members(self.members)
+    }
+}
+
+/// Where the members of a valid object stand in it.
+#[derive(Debug)]
+pub struct Members(Vec<Member>);
+
+impl Members {
+    /// The members with their names, escapes resolved, and their values as they stand in `body`, which the object is.
+    pub fn of<'a>(&'a self, body: &'a [u8]) -> impl Iterator<Item = (Cow<'a, str>, &'a [u8])> {
+        let members = self.0.iter();
+        members.map(|member| (member.name(body), &body[member.value.clone()]))
+    }
 }
 
 /// Why a body is not a usable JSON object.

@@ -164,7 +164,7 @@ async fn pass(
 }
 
 /// What is left of the limits, in OpenAI's words.
-pub(super) fn limit_fields(left: &Left) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+pub(super) fn limit_fields(left: &Left) -> impl Iterator<Item = (HeaderName, HeaderValue)> + use<> {
     let requests = (left.requests, &fields::X_RATELIMIT_REQUESTS);
     let tokens = (left.tokens, &fields::X_RATELIMIT_TOKENS);
     let told = [requests, tokens].into_iter().filter_map(|(left, names)| {
@@ -174,11 +174,10 @@ pub(super) fn limit_fields(left: &Left) -> impl Iterator<Item = (HeaderName, Hea
             reset,
             ..
         } = left?;
-        let reset = HeaderValue::try_from(fields::duration(reset)).ok()?;
         let values = [
-            HeaderValue::from(limit),
-            HeaderValue::from(remaining),
-            reset,
+            fields::number(limit),
+            fields::number(remaining),
+            fields::duration(reset),
         ];
         Some(names.iter().map(|name| (*name).clone()).zip(values))
     });

@@ -118,7 +118,7 @@ pub(super) async fn whole(
         false => whole.status.as_str(),
     };
     let mut fields = whole.fields;
-    fields.extend(told(record, verdict));
+    tell(record, verdict, &mut fields);
     if whole.status.is_success() {
         fields.extend(cost_field(record));
     }
@@ -160,7 +160,7 @@ async fn forward(
 ) -> Result<(), End> {
     let mut fields = std::mem::take(&mut stream.fields);
     fields.push((header::CACHE_CONTROL, HeaderValue::from_static("no-cache")));
-    fields.extend(told(record, "ok"));
+    tell(record, "ok", &mut fields);
     let mut fields = Some(fields);
     let cut = gateway.drain.reached(Stage::Cutting);
     tokio::pin!(cut);
@@ -210,23 +210,24 @@ async fn end_with_error(
 
 /// What the answer cost, where that is known.
 fn cost_field(record: &Record<'_>) -> Option<(HeaderName, HeaderValue)> {
-    let cost = record.bill.as_ref()?.cost()?.to_string();
+    let cost = record.charge.cost()?.to_string();
     Some((fields::X_COST.clone(), HeaderValue::try_from(cost).ok()?))
 }
 
-/// What the caller is told besides the answer: the limits that are near, and the route that its request took.
-pub(super) fn told(record: &Record<'_>, verdict: &str) -> Vec<(HeaderName, HeaderValue)> {
-    let mut told: Vec<_> = limit_fields(&record.left).collect();
+/// What the caller is told besides the answer, added to its fields: the limits that are near, and the route that its request
+/// took.
+pub(super) fn tell(
+    record: &Record<'_>,
+    verdict: &str,
+    fields: &mut Vec<(HeaderName, HeaderValue)>,
+) {
+    fields.reserve(TOLD_MAX);
+    fields.extend(limit_fields(&record.left));
     if let Some(max) = record.output_max {
-        told.push((fields::X_MAX_TOKENS.clone(), HeaderValue::from(max)));
+        fields.push((fields::X_MAX_TOKENS.clone(), HeaderValue::from(max)));
     }
-    told.extend(route_fields(record, verdict));
-    told
-}
-
-fn route_fields(record: &Record<'_>, verdict: &str) -> Vec<(HeaderName, HeaderValue)> {
     let Some(target) = &record.target else {
-        return Vec::new();
+        return;
     };
     let route = [target, ";", verdict].concat();
     let told = [
@@ -237,6 +238,8 @@ fn route_fields(record: &Record<'_>, verdict: &str) -> Vec<(HeaderName, HeaderVa
     ];
     // A wildcard's model may hold what no header can: then it is left out.
     let fit = told.into_iter();
-    fit.filter_map(|(name, value)| Some((name.clone(), value.ok()?)))
-        .collect()
+    fields.extend(fit.filter_map(|(name, value)| Some((name.clone(), value.ok()?))));
 }
+
+/// How many fields that can be: six of limits, the answer's length, four of the route, and the cost.
+const TOLD_MAX: usize = 12;

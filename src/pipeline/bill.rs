@@ -20,18 +20,17 @@ pub struct Bill {
     pub time: DateTime<Utc>,
     /// The same, to measure from.
     pub began: Instant,
-    /// What came of it.
-    pub charge: Charge,
 }
 
 /// What came of an attempt, as far as it costs anything.
 #[expect(clippy::large_enum_variant, reason = "the large one is the common one")]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Default)]
 pub enum Charge {
     /// It was sent, and nobody has said yet what it used. If that stays so, it is estimated.
+    #[default]
     Open,
-    /// The provider said what it used.
-    Reported(Usage, Tier),
+    /// The provider said what it used. That costs so much, where it has a price.
+    Reported(Usage, Option<Priced>),
     /// It was refused, or it never got there.
     Free,
 }
@@ -44,7 +43,6 @@ impl Bill {
             is_own: target.provider.is_own,
             time: SystemTime::now().into(),
             began: Instant::now(),
-            charge: Charge::Open,
         }
     }
 
@@ -52,13 +50,15 @@ impl Bill {
     pub fn price(&self, usage: &Usage, tier: Tier) -> Option<Priced> {
         self.tariff.as_ref()?.price(usage, tier, self.time)
     }
+}
 
+impl Charge {
     /// What the attempt cost, as far as the provider has said; None if that is not known, or has no price.
     pub fn cost(&self) -> Option<Usd> {
-        match &self.charge {
-            Charge::Open => None,
-            Charge::Free => Some(Usd::ZERO),
-            Charge::Reported(usage, tier) => Some(self.price(usage, *tier)?.cost.usd()),
+        match self {
+            Self::Open => None,
+            Self::Free => Some(Usd::ZERO),
+            Self::Reported(_, priced) => Some(priced.as_ref()?.cost.usd()),
         }
     }
 }

@@ -30,6 +30,9 @@ pub const HEAD_MAX: usize = 64 * 1024;
 /// The most fields of a head.
 const FIELDS_MAX: usize = 100;
 
+/// How many fields an answer has besides its own: the request's id and the body's length, and pingora's `date` and `connection`.
+const ADDED_FIELDS: usize = 4;
+
 /// The caller of one request.
 pub struct Caller<'a> {
     session: &'a mut ServerSession,
@@ -195,8 +198,8 @@ impl<'a> Caller<'a> {
         fields: Vec<(HeaderName, HeaderValue)>,
         body: Bytes,
     ) -> Result<(), Gone> {
-        let mut head = self.answer_head(status, fields)?;
-        let _ = head.insert_header(header::CONTENT_LENGTH, body.len());
+        let length = (header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+        let head = self.answer_head(status, fields, Some(length));
         let tasks = match body.is_empty() {
             true => vec![HttpTask::Header(head, true)],
             false => vec![
@@ -243,10 +246,10 @@ impl<'a> Caller<'a> {
         fields: Vec<(HeaderName, HeaderValue)>,
         first: Bytes,
     ) -> Result<(), Gone> {
-        let mut head = self.answer_head(StatusCode::OK, fields)?;
-        if self.head().version == Version::HTTP_11 {
-            let _ = head.insert_header(header::TRANSFER_ENCODING, "chunked");
-        }
+        let is_chunked = self.head().version == Version::HTTP_11;
+        let chunked = HeaderValue::from_static("chunked");
+        let framing = is_chunked.then_some((header::TRANSFER_ENCODING, chunked));
+        let head = self.answer_head(StatusCode::OK, fields, framing);
         self.is_begun = true;
         let tasks = vec![
             HttpTask::Header(head, false),
@@ -277,18 +280,25 @@ impl<'a> Caller<'a> {
         self.session.set_keepalive(None);
     }
 
+    /// Put together as `http` has it: pingora's own way writes each name down and reads it again.
     fn answer_head(
         &self,
         status: StatusCode,
         fields: Vec<(HeaderName, HeaderValue)>,
-    ) -> Result<Box<ResponseHeader>, Gone> {
-        let mut head =
-            ResponseHeader::build_no_case(status, Some(fields.len() + 4)).map_err(|_| Gone)?;
+        framing: Option<(HeaderName, HeaderValue)>,
+    ) -> Box<ResponseHeader> {
+        let (mut head, ()) = http::Response::new(()).into_parts();
+        head.status = status;
+        head.headers.reserve(fields.len() + ADDED_FIELDS);
         for (name, value) in fields {
-            let _ = head.append_header(name, value);
+            head.headers.append(name, value);
         }
-        let _ = head.insert_header(&X_REQUEST_ID, self.request_id.as_str());
-        Ok(Box::new(head))
+        let request_id = HeaderValue::from_str(&self.request_id).ok();
+        let request_id = request_id.map(|id| (X_REQUEST_ID.clone(), id));
+        for (name, value) in request_id.into_iter().chain(framing) {
+            head.headers.insert(name, value);
+        }
+        Box::new(head.into())
     }
 }
 

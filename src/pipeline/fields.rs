@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::HeaderName;
+use http::{HeaderName, HeaderValue};
 
 macro_rules! fields {
     ($($name:ident = $text:literal;)*) => {
@@ -52,18 +52,52 @@ pub static X_RATELIMIT_TOKENS: [&HeaderName; 3] = [
     &X_RATELIMIT_RESET_TOKENS,
 ];
 
+/// A number as a field has it.
+pub fn number(number: u64) -> HeaderValue {
+    Text::default().with(number, "").value()
+}
+
 /// A length of time as OpenAI's rate limit fields have it: `120ms`, `59s`, `6m0s`, `23h59m0s`. Rounded up.
-pub fn duration(duration: Duration) -> String {
-    let milliseconds = duration.as_nanos().div_ceil(1_000_000);
-    if milliseconds < 1_000 {
-        return format!("{milliseconds}ms");
+pub fn duration(duration: Duration) -> HeaderValue {
+    let milliseconds = u64::from(duration.subsec_nanos().div_ceil(1_000_000));
+    if duration.as_secs() == 0 && milliseconds < 1_000 {
+        return Text::default().with(milliseconds, "ms").value();
     }
-    let seconds = milliseconds.div_ceil(1_000);
-    let (hours, minutes, seconds) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
-    match (hours, minutes) {
-        (0, 0) => format!("{seconds}s"),
-        (0, _) => format!("{minutes}m{seconds}s"),
-        (_, _) => format!("{hours}h{minutes}m{seconds}s"),
+    let seconds = duration.as_secs() + u64::from(milliseconds > 0);
+    let (hours, minutes) = (seconds / 3_600, seconds / 60 % 60);
+    let mut text = Text::default();
+    if hours > 0 {
+        text = text.with(hours, "h");
+    }
+    if hours > 0 || minutes > 0 {
+        text = text.with(minutes, "m");
+    }
+    text.with(seconds % 60, "s").value()
+}
+
+/// Numbers with their units, written on the stack: the only allocation is the value's, and every answer has some.
+#[derive(Default)]
+struct Text {
+    bytes: [u8; 32],
+    length: usize,
+}
+
+impl Text {
+    fn with(mut self, number: u64, unit: &str) -> Self {
+        let digits = number.checked_ilog10().unwrap_or(0) as usize + 1;
+        let (place, behind) = self.bytes[self.length..].split_at_mut(digits);
+        let mut rest = number;
+        for digit in place.iter_mut().rev() {
+            *digit = b'0' + (rest % 10) as u8;
+            rest /= 10;
+        }
+        behind[..unit.len()].copy_from_slice(unit.as_bytes());
+        self.length += digits + unit.len();
+        self
+    }
+
+    fn value(&self) -> HeaderValue {
+        HeaderValue::from_bytes(&self.bytes[..self.length]).expect("digits and letters")
     }
 }
 

@@ -61,7 +61,8 @@ pub async fn handle(gateway: &Gateway, session: &mut ServerSession) {
         Err(End::Gone) => record.left(),
         Err(End::Refused(refusal)) => {
             let Refusal { error, detail } = *refusal;
-            let fields = answer::told(&record, error.kind.code());
+            let mut fields = Vec::new();
+            answer::tell(&record, error.kind.code(), &mut fields);
             record.failed(error.status().as_u16(), &error, detail);
             if caller.refuse(&error, fields).await.is_err() {
                 record.left();
@@ -323,11 +324,9 @@ fn report(gateway: &Gateway, target: &Target, none: NoAnswer, record: &mut Recor
 mod tests {
     use super::*;
     use crate::config::ProcessEnvironment;
-    use crate::dialect::Usage;
     use crate::provider::Dialer;
     use crate::snapshot::{QUICKSTART, QUICKSTART_NAME};
-    use crate::spend::Usd;
-    use crate::spend::ledger::{CacheResult, Ledger, QUEUE_MAX, Row};
+    use crate::spend::ledger::{Ledger, QUEUE_MAX, Row};
     use crate::telemetry::{Log, Metrics};
 
     /// A future is moved and allocated with every request, so what is rare must not swell it: see `Upstream::post`.
@@ -380,24 +379,7 @@ mod tests {
         Row {
             id: uuid::Uuid::now_v7(),
             time_ms: Utc::now().timestamp_millis(),
-            request_id: String::new(),
-            attempt: 1,
-            team: "demo".into(),
-            key: "demo".into(),
-            model: "fast".into(),
-            target: "demo/fast".into(),
-            usage: Usage::default(),
-            estimated: false,
-            cost: Some(Usd::ZERO),
-            price: None,
-            cache: CacheResult::Off,
-            savings: Usd::ZERO,
-            status: 200,
-            latency_ms: 1,
-            stream: false,
-            user: String::new(),
-            metadata: String::new(),
-            reason: None,
+            ..Row::default()
         }
     }
 }

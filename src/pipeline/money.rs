@@ -47,13 +47,11 @@ impl Money {
         let Asked { key, model, .. } = asked;
         let time = gateway.treasury.time(asked.bill.time);
         let page = |fund: &Arc<Fund>| fund.page(&gateway.treasury, time);
-        let (hard, soft): (Vec<_>, Vec<_>) = funds(key, model).partition(|fund| fund.is_hard());
+        let hard: Vec<_> = funds(key, model).filter(|fund| fund.is_hard()).collect();
+        let soft = funds(key, model).filter(|fund| !fund.is_hard());
         let mut money = Self {
             parts: Vec::with_capacity(hard.len()),
-            counting: soft
-                .iter()
-                .map(|fund| ((*fund).clone(), page(fund)))
-                .collect(),
+            counting: soft.map(|fund| (fund.clone(), page(fund))).collect(),
             output_tokens: None,
         };
         if hard.is_empty() {

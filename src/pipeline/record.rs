@@ -17,8 +17,7 @@ use crate::pipeline::gateway::{Gateway, Running};
 use crate::pipeline::settle::{Attempted, Evidence};
 use crate::route::Model;
 use crate::snapshot::Snapshot;
-use crate::spend::Usd;
-use crate::spend::ledger::{CacheResult, METADATA_MAX, Row, USER_MAX};
+use crate::spend::ledger::{METADATA_MAX, Row, USER_MAX};
 use crate::telemetry::{RequestLine, Series};
 
 /// The record of one request.
@@ -37,8 +36,10 @@ pub struct Record<'a> {
     pub target: Option<Arc<str>>,
     /// Calls upstream so far.
     pub attempts: u32,
-    /// What the last of them used and cost.
+    /// What the last of them is billed by.
     pub bill: Option<Bill>,
+    /// What came of it.
+    pub charge: Charge,
     /// What is known of an answer whose provider does not say what it used.
     pub evidence: Option<Box<Evidence>>,
     /// What it was admitted with, where it is limited.
@@ -81,6 +82,7 @@ impl<'a> Record<'a> {
             target: None,
             attempts: 0,
             bill: None,
+            charge: Charge::Open,
             evidence: None,
             admission: None,
             left: Left::default(),
@@ -100,19 +102,21 @@ impl<'a> Record<'a> {
             admission.spend();
         }
         self.bill = Some(bill);
+        self.charge = Charge::Open;
     }
 
     /// The provider said what the attempt used.
     pub fn used(&mut self, usage: Usage, tier: Tier) {
-        if let Some(bill) = &mut self.bill {
-            bill.charge = Charge::Reported(usage, tier);
+        if let Some(bill) = &self.bill {
+            let priced = bill.price(&usage, tier);
+            self.charge = Charge::Reported(usage, priced);
         }
     }
 
     /// The attempt cost nothing: it was refused, or never got there.
     pub fn free(&mut self) {
-        if let Some(bill) = &mut self.bill {
-            bill.charge = Charge::Free;
+        if self.bill.is_some() {
+            self.charge = Charge::Free;
         }
     }
 
@@ -209,24 +213,19 @@ impl<'a> Record<'a> {
                 key: key.name.clone(),
                 model: asked.clone(),
                 target: target.clone(),
-                usage: Usage::default(),
-                estimated: false,
-                cost: Some(Usd::ZERO),
-                price: None,
-                cache: CacheResult::Off,
-                savings: Usd::ZERO,
                 status,
                 latency_ms: u32::try_from(latency).unwrap_or(u32::MAX),
                 stream: self.stream,
                 user,
                 metadata,
-                reason: None,
+                ..Row::default()
             })
         });
         let attempted = Attempted {
             row,
             target: target.clone(),
             bill,
+            charge: std::mem::take(&mut self.charge),
             series,
             incoming: incoming.clone(),
             evidence: self.evidence.take().unwrap_or_default(),
@@ -252,12 +251,11 @@ impl Drop for Record<'_> {
         let milliseconds = |from: Instant, to: Instant| {
             (to.duration_since(from).as_secs_f64() * 1e6).round() / 1e3
         };
-        let usage = match self.bill.as_ref().map(|bill| bill.charge) {
-            Some(Charge::Reported(usage, _)) => Some(usage),
+        let usage = match &self.charge {
+            Charge::Reported(usage, _) => Some(usage),
             _ => None,
         };
-        let cost = self.bill.as_ref().and_then(Bill::cost);
-        let cost = cost.map(|cost| cost.to_string());
+        let cost = self.charge.cost().map(|cost| cost.to_string());
         self.gateway.log.request(&RequestLine {
             request_id: &self.request_id,
             team: self.key.as_ref().map(|key| &*key.team.name),

@@ -17,6 +17,7 @@ use super::gateway::Notice;
 use crate::dialect::common::Said;
 use crate::dialect::{Dialect, Incoming, Tier, Usage};
 use crate::spend::ledger::{Ledger, Row};
+use crate::spend::prices::Priced;
 use crate::spend::{Family, Unreported, Usd};
 use crate::telemetry::Series;
 
@@ -46,8 +47,10 @@ pub struct Attempted {
     pub row: Option<Box<Row>>,
     /// Who was called.
     pub target: Arc<str>,
-    /// What it used, if anybody said, and the prices.
+    /// The prices.
     pub bill: Bill,
+    /// What it used and cost, if anybody said.
+    pub charge: Charge,
     /// Where its numbers go.
     pub series: Arc<Series>,
     /// What was asked.
@@ -97,8 +100,7 @@ impl Settler {
             for attempted in to_count {
                 let size = attempted.size();
                 let usage = attempted.count();
-                let tier = Tier::Standard;
-                attempted.finish(usage, tier, true, &of_thread);
+                attempted.finish_estimated(usage, &of_thread);
                 counted.bytes.fetch_sub(size, Ordering::AcqRel);
                 counted.attempts.fetch_sub(1, Ordering::AcqRel);
             }
@@ -115,14 +117,12 @@ impl Settler {
     }
 
     /// Settles an attempt: at once where its usage is known.
-    pub fn settle(&self, attempted: Attempted) {
-        match attempted.bill.charge {
-            Charge::Reported(usage, tier) => {
-                attempted.finish(usage, tier, false, &self.books);
+    pub fn settle(&self, mut attempted: Attempted) {
+        match std::mem::take(&mut attempted.charge) {
+            Charge::Reported(usage, priced) => {
+                attempted.finish(usage, priced, false, &self.books);
             }
-            Charge::Free => {
-                attempted.finish_free(&self.books);
-            }
+            Charge::Free => attempted.finish_free(&self.books),
             Charge::Open => self.count(attempted),
         }
     }
@@ -146,7 +146,7 @@ impl Settler {
             self.waiting.bytes.fetch_sub(size, Ordering::AcqRel);
             self.waiting.attempts.fetch_sub(1, Ordering::AcqRel);
             let usage = attempted.guess();
-            attempted.finish(usage, Tier::Standard, true, &self.books);
+            attempted.finish_estimated(usage, &self.books);
         }
     }
 
@@ -215,9 +215,14 @@ impl Attempted {
         target.split_once('/').map_or(target, |(_, model)| model)
     }
 
-    /// Puts down what was used.
-    fn finish(self, usage: Usage, tier: Tier, is_estimated: bool, books: &Books) {
-        let priced = self.bill.price(&usage, tier);
+    /// Puts down what was counted.
+    fn finish_estimated(self, usage: Usage, books: &Books) {
+        let priced = self.bill.price(&usage, Tier::Standard);
+        self.finish(usage, priced, true, books);
+    }
+
+    /// Puts down what was used, and what it costs.
+    fn finish(self, usage: Usage, priced: Option<Priced>, is_estimated: bool, books: &Books) {
         let cost = priced.as_ref().map(|priced| priced.cost.usd());
         let tokens = [
             usage.input_tokens,

@@ -1,14 +1,14 @@
 //! What is found out about a model by its name: with many tests on texts, for every request, and always the same.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::thread::LocalKey;
 
 /// How many names a thread remembers; callers may invent more, and then it begins anew.
 const NAMES_MAX: usize = 256;
 
-/// What a thread has found out.
-pub(super) type Memo<T> = RefCell<HashMap<String, T>>;
+/// What a thread has found out. Few names are asked for, so to compare them takes less than to hash one.
+pub(super) type Memo<T> = RefCell<BTreeMap<String, T>>;
 
 /// What `find` says about a name, or what it said when it was last asked.
 pub(super) fn remembered<T: Copy>(
@@ -45,6 +45,6 @@ mod tests {
             let name = name.to_string();
             assert_eq!(remembered(&LENGTHS, &name, str::len), name.len());
         }
-        assert!(LENGTHS.with_borrow(HashMap::len) <= NAMES_MAX);
+        assert!(LENGTHS.with_borrow(BTreeMap::len) <= NAMES_MAX);
     }
 }

@@ -29,9 +29,9 @@ impl Usd {
     #[must_use]
     pub const fn from_pico_rounded_up(numerator: i128, denominator: i128) -> Self {
         let whole = numerator.div_euclid(denominator);
-        match numerator.rem_euclid(denominator) {
-            0 => Self(whole),
-            _ => Self(whole.saturating_add(1)),
+        match whole * denominator == numerator {
+            true => Self(whole),
+            false => Self(whole.saturating_add(1)),
         }
     }
 
@@ -125,12 +125,14 @@ impl fmt::Display for Usd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let size = self.0.unsigned_abs();
         let (dollars, rest) = (size / PICO.unsigned_abs(), size % PICO.unsigned_abs());
-        let mut text = dollars.to_string();
-        if rest > 0 {
-            let digits = format!("{rest:012}");
-            text.push('.');
-            text.push_str(digits.trim_end_matches('0'));
+        let (mut rest, mut digits) = (rest as u64, 12); // less than 10¹²
+        while rest > 0 && rest.is_multiple_of(10) {
+            (rest, digits) = (rest / 10, digits - 1);
         }
+        let text = match rest {
+            0 => dollars.to_string(),
+            rest => format!("{dollars}.{rest:0digits$}"),
+        };
         f.pad_integral(self.0 >= 0, "", &text)
     }
 }

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use super::allowance::{Allowance, audio_seconds, audio_tokens, image_tokens, searches_unasked};
 use super::family::Family;
 use super::limits::Limits;
-use super::prices::{Highest, Rates, Tariff, Unpriced};
+use super::prices::{Atto, Highest, Rates, Tariff, Unpriced};
 use super::usd::Usd;
 use crate::dialect::demand::OUTPUT_MIN;
 use crate::dialect::{Demand, Paid, Tier};
@@ -108,7 +108,7 @@ impl Worst {
             Unpriced::Now => NoBound::new("model", Why::Price),
             Unpriced::Tier => NoBound::new(demand.tier_param, Why::Paid(Paid::Tier)),
         })?;
-        let mut lines: Vec<Line> = Vec::with_capacity(rates.len());
+        let mut lines: Vec<Line> = Vec::new();
         for rates in rates {
             let line = Line {
                 fixed: input.atto(rates, demand.caches_for_an_hour),
@@ -247,13 +247,11 @@ impl Input {
         }
         let allowance = Allowance::of(family);
         let tools = demand.tools.saturating_add(demand.known_tools);
-        let images = demand
-            .images
-            .saturating_mul(image_tokens(model, family, false));
-        let small = demand
-            .small_images
-            .saturating_mul(image_tokens(model, family, true));
-        let images = images.saturating_add(small);
+        let images = |count: u64, is_small: bool| match count {
+            0 => 0,
+            count => count.saturating_mul(image_tokens(model, family, is_small)),
+        };
+        let images = images(demand.images, false).saturating_add(images(demand.small_images, true));
         let audio = audio_tokens(demand.audio_bytes);
         let all = [
             demand.text_tokens,
@@ -297,7 +295,7 @@ impl Input {
             image.atto(self.images),
             video.atto(self.video),
         ];
-        let fees = rates.fees(self.image_count, self.audio_seconds);
+        let Atto(fees) = rates.fees(self.image_count, self.audio_seconds, 0);
         tokens.into_iter().fold(fees, i128::saturating_add)
     }
 }

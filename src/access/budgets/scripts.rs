@@ -5,8 +5,8 @@ use std::sync::Arc;
 use redis::{Connection, Value};
 
 use super::account::{Account, Answer, Ask, Share, Shares};
-use super::simulation::chance::Chance;
 use crate::access::state::tests::server::Redis;
+use crate::chance::Chance;
 
 const KEY: &str = "tollgate:{budget:team:search|day|UTC|2026-01-01}";
 
@@ -72,7 +72,7 @@ fn the_script_does_what_the_model_does() {
     let connection = &mut client.get_connection().unwrap();
     let run_id = text(&run(connection, include_str!("shares.lua"), &[])[0]);
     for (seed, most) in [(1, 1_000), (2, 9_000_000_000_000_000)] {
-        let chance = &mut Chance(seed);
+        let chance = &mut Chance::new(seed);
         let mut model = Account::default();
         let names: [Arc<str>; 3] = ["sqlite-1", "pod-7:8080", "c"].map(Arc::from);
         let mut granted_in_all = 0_u64;

@@ -22,6 +22,8 @@ pub struct Span {
     life: Duration,
     part: Duration,
     entries: VecDeque<Entry>,
+    /// Until when the last of them takes in what is added.
+    closes: Option<Instant>,
     /// How many entries have left the front.
     gone: u64,
     used: u64,
@@ -29,7 +31,8 @@ pub struct Span {
 
 #[derive(Debug)]
 struct Entry {
-    began: Instant,
+    /// When it counts no more: told from that at a glance, by every request and for every window.
+    until: Instant,
     amount: u64,
 }
 
@@ -45,6 +48,7 @@ impl Span {
             life: window + MARGIN_PARTS * part,
             part,
             entries: VecDeque::new(),
+            closes: None,
             gone: 0,
             used: 0,
         }
@@ -53,7 +57,7 @@ impl Span {
     /// What counts at present.
     pub fn used(&mut self, now: Instant) -> u64 {
         while let Some(entry) = self.entries.front()
-            && now.saturating_duration_since(entry.began) >= self.life
+            && entry.until <= now
         {
             self.used -= entry.amount;
             self.gone += 1;
@@ -72,7 +76,7 @@ impl Span {
             .filter(|excess| *excess > 0)?;
         for entry in &self.entries {
             if entry.amount >= excess {
-                return Some(self.left(entry, now));
+                return Some(entry.until.saturating_duration_since(now));
             }
             excess -= entry.amount;
         }
@@ -82,10 +86,14 @@ impl Span {
     /// Enters what was admitted.
     pub fn add(&mut self, amount: u64, now: Instant) -> Mark {
         match self.entries.back_mut() {
-            Some(entry) if now.saturating_duration_since(entry.began) < self.part => {
+            Some(entry) if self.closes.is_some_and(|closes| now < closes) => {
                 entry.amount += amount;
             }
-            _ => self.entries.push_back(Entry { began: now, amount }),
+            _ => {
+                let until = now + self.life;
+                self.entries.push_back(Entry { until, amount });
+                self.closes = Some(now + self.part);
+            }
         }
         self.used += amount;
         Mark(self.gone + self.entries.len() as u64 - 1)
@@ -103,8 +111,11 @@ impl Span {
 
     /// What was entered, and when.
     pub fn entries(&self) -> impl Iterator<Item = (Instant, u64)> {
-        let pair = |entry: &Entry| (entry.began, entry.amount);
-        self.entries.iter().map(pair)
+        // It was a moment of this process, so the clock has it.
+        let began = |entry: &Entry| entry.until.checked_sub(self.life).unwrap_or(entry.until);
+        self.entries
+            .iter()
+            .map(move |entry| (began(entry), entry.amount))
     }
 
     /// How long an amount counts from now on at most.
@@ -116,11 +127,9 @@ impl Span {
     pub fn reset(&mut self, now: Instant) -> Duration {
         self.used(now);
         let last = self.entries.back();
-        last.map_or(Duration::ZERO, |entry| self.left(entry, now))
-    }
-
-    fn left(&self, entry: &Entry, now: Instant) -> Duration {
-        (entry.began + self.life).saturating_duration_since(now)
+        last.map_or(Duration::ZERO, |entry| {
+            entry.until.saturating_duration_since(now)
+        })
     }
 }
 

@@ -5,26 +5,6 @@ use std::borrow::Cow;
 use super::{Demand, Paid, is_nothing, is_text};
 use crate::dialect::scan::{elements, members, only, said};
 
-/// Settings that make the server search, run something, ask another model or tell more than text. Others' beside
-/// OpenAI's: OpenRouter's, xAI's, Mistral's, Groq's, Perplexity's, Alibaba's, Azure's.
-const COSTLY: &[(&str, Paid)] = &[
-    ("audio", Paid::Output),
-    ("prediction", Paid::Output),
-    ("web_search_options", Paid::Tools),
-    ("search_settings", Paid::Tools),
-    ("search_parameters", Paid::Tools),
-    ("enable_search", Paid::Tools),
-    ("compound_custom", Paid::Tools),
-    ("plugins", Paid::Tools),
-    ("mcp_servers", Paid::Tools),
-    ("connectors", Paid::Tools),
-    ("data_sources", Paid::Tools),
-    ("models", Paid::Models),
-    ("fallbacks", Paid::Models),
-    ("route", Paid::Models),
-    ("preset", Paid::Stored),
-];
-
 pub fn read<'a>(demand: &mut Demand, body: impl Iterator<Item = (Cow<'a, str>, &'a [u8])>) {
     demand.output_param = "max_completion_tokens";
     for (name, raw) in body {
@@ -86,24 +66,29 @@ pub fn read_cohere<'a>(demand: &mut Demand, body: impl Iterator<Item = (Cow<'a, 
     }
 }
 
+/// A setting that makes the server search, run something, ask another model or tell more than text. Others' beside OpenAI's:
+/// OpenRouter's, xAI's, Mistral's, Groq's, Perplexity's, Alibaba's, Azure's.
 fn costly(demand: &mut Demand, name: &str) {
-    if let Some((_, what)) = COSTLY.iter().find(|(costly, _)| *costly == name) {
-        demand.no_bound(name, *what);
-    }
+    let what = match name {
+        "audio" | "prediction" => Paid::Output,
+        "web_search_options" | "search_settings" | "search_parameters" | "enable_search"
+        | "compound_custom" | "plugins" | "mcp_servers" | "connectors" | "data_sources" => {
+            Paid::Tools
+        }
+        "models" | "fallbacks" | "route" => Paid::Models,
+        "preset" => Paid::Stored,
+        _ => return,
+    };
+    demand.no_bound(name, what);
 }
 
 fn messages(demand: &mut Demand, raw: &[u8]) {
     for (index, message) in elements(raw).enumerate() {
-        let has_result = matches!(
-            only(message, &["role"]),
-            Some(b"\"tool\"" | b"\"function\"")
-        );
+        let mut has_result = false;
         for (name, raw) in members(message) {
             match &*name {
+                "role" => has_result |= matches!(raw, b"\"tool\"" | b"\"function\""),
                 "content" => {
-                    if has_result {
-                        demand.is_rendered(raw);
-                    }
                     for (at, part) in elements(raw).enumerate() {
                         part_of(demand, part, || format!("messages[{index}].content[{at}]"));
                     }
@@ -120,6 +105,10 @@ fn messages(demand: &mut Demand, raw: &[u8]) {
                 }
                 _ => {}
             }
+        }
+        if has_result {
+            let contents = members(message).filter(|(name, _)| name == "content");
+            contents.for_each(|(_, raw)| demand.is_rendered(raw));
         }
     }
 }

@@ -12,9 +12,13 @@ mod chat;
 mod gemini;
 mod responses;
 
-use memchr::{memchr3_iter, memmem};
+use std::borrow::Cow;
+use std::sync::LazyLock;
 
-use super::scan::{elements, members, only, said};
+use memchr::memchr3_iter;
+use memchr::memmem::Finder;
+
+use super::scan::{members, only, said};
 use super::{Dialect, Incoming, Operation, Tier};
 
 /// Tokens that a provider may make of one byte more than it has, where it writes JSON anew: a character outside ASCII as
@@ -96,8 +100,9 @@ impl Incoming {
     #[must_use]
     pub fn demand(&self) -> Demand {
         let body = &self.body()[..];
+        let looks = Looks::at(body);
         let mut demand = Demand {
-            text_tokens: body.len() as u64 + written_out(body),
+            text_tokens: body.len() as u64 + looks.written_out,
             ..Demand::default()
         };
         match self.operation {
@@ -106,7 +111,10 @@ impl Incoming {
                 demand.choices = 0;
             }
             Operation::Embed(_) => demand.choices = 0,
-            Operation::Generate(dialect) => demand.read(dialect, body),
+            Operation::Generate(dialect) => {
+                demand.caches_for_an_hour = looks.may_say_hour;
+                demand.read(dialect, self.members().filter(|(_, raw)| !is_nothing(raw)));
+            }
         }
         demand
     }
@@ -136,9 +144,11 @@ impl Default for Demand {
 }
 
 impl Demand {
-    fn read(&mut self, dialect: Dialect, body: &[u8]) {
-        self.caches_for_an_hour = may_say_hour(body);
-        let members = members(body).filter(|(_, raw)| !is_nothing(raw));
+    fn read<'a>(
+        &mut self,
+        dialect: Dialect,
+        members: impl Iterator<Item = (Cow<'a, str>, &'a [u8])>,
+    ) {
         match dialect {
             Dialect::Chat => chat::read(self, members),
             Dialect::Completions => chat::read_completions(self, members),
@@ -244,7 +254,7 @@ pub(super) fn whole(raw: &[u8]) -> Option<u64> {
 
 /// Whether a setting says nothing.
 fn is_nothing(raw: &[u8]) -> bool {
-    matches!(raw, b"null" | b"false") || raw.starts_with(b"[") && elements(raw).next().is_none()
+    matches!(raw, b"null" | b"false") || raw.starts_with(b"[") && raw[1..].trim_ascii() == b"]"
 }
 
 /// Whether a URL holds what it stands for.
@@ -258,27 +268,40 @@ fn is_text(file: &[u8]) -> bool {
         && members(file).all(|(name, _)| matches!(&*name, "type" | "file_data" | "filename"))
 }
 
-/// How many bytes more a text has once its compatible forms are written out, as some tokenizers do first (NFKC: Claude's
-/// published one, Cohere's for embeddings): `ﷺ` becomes 33 bytes out of 3, and a squared word 18. Escaped, they have 6.
-fn written_out(body: &[u8]) -> u64 {
-    let more = memchr3_iter(0xEF, 0xE3, b'\\', body).map(|at| match body.get(at..at + 4) {
-        // U+FDFA and U+FDFB; then what else is between U+FB00 and U+FEFF, and between U+3200 and U+33FF.
-        Some([0xEF, 0xB7, 0xBA | 0xBB, _]) => 30,
-        Some([0xEF, 0xAC..=0xBB, ..]) => 9,
-        Some([0xE3, 0x88..=0x8F, ..]) => 15,
-        Some([b'\\', b'u', b'f' | b'F', b'b'..=b'e' | b'B'..=b'E']) => 27,
-        Some([b'\\', b'u', b'3', b'2' | b'3']) => 12,
-        _ => 0,
-    });
-    more.sum()
+/// What can be told of a body from its bytes alone.
+struct Looks {
+    /// How many bytes more a text has once its compatible forms are written out, as some tokenizers do first (NFKC: Claude's
+    /// published one, Cohere's for embeddings): `ﷺ` becomes 33 bytes out of 3, and a squared word 18. Escaped, they have 6.
+    written_out: u64,
+    /// Whether the body may ask a cache to keep something for an hour. Digits and letters can be escaped, too; nobody does
+    /// so in good faith.
+    may_say_hour: bool,
 }
 
-/// Whether the body may ask a cache to keep something for an hour.
-fn may_say_hour(body: &[u8]) -> bool {
-    // Digits and letters can be escaped, too; nobody does so in good faith.
-    memmem::find(body, b"\"1h\"").is_some()
-        || memmem::find_iter(body, b"\\u00")
-            .any(|at| matches!(body.get(at + 4..at + 6), Some(b"31" | b"68")))
+impl Looks {
+    fn at(body: &[u8]) -> Self {
+        static HOUR: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"1h\""));
+        let mut looks = Self {
+            written_out: 0,
+            may_say_hour: HOUR.find(body).is_some(),
+        };
+        for at in memchr3_iter(0xEF, 0xE3, b'\\', body) {
+            looks.written_out += match body.get(at..at + 4) {
+                // U+FDFA and U+FDFB; then what else is between U+FB00 and U+FEFF, and between U+3200 and U+33FF.
+                Some([0xEF, 0xB7, 0xBA | 0xBB, _]) => 30,
+                Some([0xEF, 0xAC..=0xBB, ..]) => 9,
+                Some([0xE3, 0x88..=0x8F, ..]) => 15,
+                Some([b'\\', b'u', b'f' | b'F', b'b'..=b'e' | b'B'..=b'E']) => 27,
+                Some([b'\\', b'u', b'3', b'2' | b'3']) => 12,
+                Some(b"\\u00") => {
+                    looks.may_say_hour |= matches!(body.get(at + 4..at + 6), Some(b"31" | b"68"));
+                    0
+                }
+                _ => 0,
+            };
+        }
+        looks
+    }
 }
 
 #[cfg(test)]

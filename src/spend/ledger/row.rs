@@ -5,8 +5,9 @@ use std::sync::Arc;
 use crate::dialect::Usage;
 use crate::spend::Usd;
 
-/// What one attempt used and cost, or a correction of that. Rows are only ever added.
-#[derive(Clone, Debug, PartialEq)]
+/// What one attempt used and cost, or a correction of that. Rows are only ever added. The default is one of nobody that says
+/// nothing.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Row {
     /// Its own: a row that is handed in twice, with the same time, is kept once. Ids made later sort behind.
     pub id: uuid::Uuid,

@@ -35,7 +35,8 @@ impl Decimal {
 
     /// What `count` of it cost, in atto-dollars.
     pub fn atto(self, count: u64) -> i128 {
-        i128::from(count).saturating_mul(i128::from(self.0))
+        let atto = u128::from(count) * u128::from(self.0);
+        i128::try_from(atto).unwrap_or(i128::MAX)
     }
 
     /// So many dollars. Exact: a pico-dollar is the last digit.

@@ -144,12 +144,7 @@ impl Rates {
         Cost {
             input: self.input_cost(usage),
             output: self.output_cost(usage),
-            fees: sum([
-                (self.requests, 1),
-                (self.web_searches, usage.web_searches),
-                (self.images, usage.images),
-                (self.audio_seconds, usage.audio_seconds),
-            ]),
+            fees: self.fees(usage.images, usage.audio_seconds, usage.web_searches),
         }
     }
 
@@ -189,15 +184,15 @@ impl Rates {
         ])
     }
 
-    /// What is paid for a request besides its tokens, in atto-dollars, with so many images and seconds of audio.
+    /// What is paid for a request besides its tokens, with so many images, seconds of audio and searches.
     #[must_use]
-    pub fn fees(&self, images: u64, audio_seconds: u64) -> i128 {
-        let usage = Usage {
-            images,
-            audio_seconds,
-            ..Usage::default()
-        };
-        self.cost(&usage).fees.0
+    pub fn fees(&self, images: u64, audio_seconds: u64, web_searches: u64) -> Atto {
+        sum([
+            (self.requests, 1),
+            (self.web_searches, web_searches),
+            (self.images, images),
+            (self.audio_seconds, audio_seconds),
+        ])
     }
 
     fn input_cost(&self, usage: &Usage) -> Atto {

@@ -92,14 +92,14 @@ impl Tariff {
         tier: Tier,
         input_max: u64,
         time: DateTime<Utc>,
-    ) -> Result<Vec<&Rates>, Unpriced> {
+    ) -> Result<impl Iterator<Item = &Rates>, Unpriced> {
         let version = self.in_force(time).ok_or(Unpriced::Now)?;
         let own = version.tiers.get(&tier);
         if own.is_none() && tier == Tier::Priority {
             return Err(Unpriced::Tier);
         }
         let scales = own.into_iter().chain([&version.standard]);
-        Ok(scales.flat_map(|scale| scale.up_to(input_max)).collect())
+        Ok(scales.flat_map(move |scale| scale.up_to(input_max)))
     }
 
     fn in_force(&self, time: DateTime<Utc>) -> Option<&Version> {

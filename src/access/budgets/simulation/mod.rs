@@ -5,7 +5,6 @@
 //! Three things are held against the truth, which is what the providers were paid: it never exceeds the budget; nobody is told
 //! that a budget is spent while what is left holds what he needs; and when all is quiet the counters are what the ledger says.
 
-pub mod chance;
 mod store;
 mod world;
 

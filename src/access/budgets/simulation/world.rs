@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::chance::Chance;
 use super::store::{Era, Store};
 use crate::access::budgets::account::{Answer, Ask, Nano, Share, Shares};
 use crate::access::budgets::purse::{Effect, Past, Purse, Refusal, Waiter};
+use crate::chance::Chance;
 use crate::spend::Usd;
 
 /// How often a replica says that it lives, at least.
@@ -116,7 +116,7 @@ impl World {
         let limit = Usd::from_nano(1_000_000_000);
         let mut world = Self {
             setting,
-            chance: Chance(setting.seed),
+            chance: Chance::new(setting.seed),
             start: Instant::now(),
             now: Duration::ZERO,
             agenda: BinaryHeap::new(),

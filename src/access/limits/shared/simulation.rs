@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::lease::{Effect, Held, Lease, Look, Taken, Waiter};
 use super::log::{Answer, Ask, Log, PARTS, Told};
+use crate::chance::Chance;
 
 /// How many worlds `cargo test` makes.
 const SEEDS: u64 = 200;
@@ -109,32 +110,11 @@ enum Event {
     Restart,
 }
 
-/// Chance by a seed: SplitMix64.
-struct Chance(u64);
-
-impl Chance {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, end: u64) -> u64 {
-        self.next() % end.max(1)
-    }
-
-    fn one_in(&mut self, many: u64) -> bool {
-        self.below(many) == 0
-    }
-}
-
 impl World {
     fn new(setting: Setting) -> Self {
         let mut world = Self {
             setting,
-            chance: Chance(setting.seed),
+            chance: Chance::new(setting.seed),
             base: Instant::now() + Duration::from_secs(1_000),
             now: SECOND,
             agenda: BinaryHeap::new(),
@@ -521,7 +501,7 @@ pub fn lived(seed: u64) -> (World, u64) {
 }
 
 fn rough(seed: u64) -> Setting {
-    let mut chance = Chance(seed ^ 0x5eed);
+    let mut chance = Chance::new(seed ^ 0x5eed);
     let window = [1, 10, 60][chance.below(3) as usize] * SECOND;
     let limit = [5, 60, 1_000, 50_000][chance.below(4) as usize];
     let most: u64 = [1, 1 + limit / 20, 1 + limit / 3][chance.below(3) as usize];

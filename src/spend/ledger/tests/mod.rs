@@ -16,6 +16,7 @@ use super::row::{CacheResult, PriceUsed, Row};
 use super::section::{Location, Settings};
 use super::store::Store;
 use super::{By, Query, Reader, Totals, schema};
+use crate::chance::Chance;
 use crate::dialect::Usage;
 use crate::spend::Usd;
 
@@ -24,7 +25,7 @@ const START_MS: i64 = 1_767_225_600_000;
 
 /// A source of rows that is the same for the same seed.
 struct Rows {
-    state: u64,
+    chance: Chance,
     prices: Vec<Arc<PriceUsed>>,
     labels: [Vec<Arc<str>>; 4],
     days: i64,
@@ -44,7 +45,7 @@ impl Rows {
                 .collect()
         };
         Self {
-            state: seed,
+            chance: Chance::new(seed),
             prices: (0..5).map(price).collect(),
             labels: [
                 names("team", 10),
@@ -56,13 +57,8 @@ impl Rows {
         }
     }
 
-    /// SplitMix64: a number below `below`.
     fn number(&mut self, below: u64) -> u64 {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.state;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % below
+        self.chance.below(below)
     }
 
     fn label(&mut self, kind: usize) -> Arc<str> {
