@@ -53,3 +53,4 @@ mod drain;
 mod operations;
 mod quickstart;
 mod reload;
+mod state;

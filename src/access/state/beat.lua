@@ -1,10 +1,11 @@
 -- Notes that a replica lives, and lists all replicas.
 --
--- KEYS[1]: a hash. A replica's name leads to `last beat,version seen,version joined with`, and `version` to the present one. Each
--- join, leave and loss makes a new version: a time in µs, so that none comes again after Redis has lost its data.
+-- KEYS[1]: a hash. A replica's name leads to `last beat,version seen,version joined with`, `version` to the present one, and
+-- `server` to the run_id of the Redis that last kept the list, and since when. Each join, leave and loss makes a new version: a
+-- time in µs, so that none comes again after Redis has lost its data.
 -- ARGV: the replica, the channel on which changes are told, the version that it has seen and the run_id of the Redis that it saw it
 -- of, after how many ms of silence a replica is forgotten; then, by name and last beat, those that it knows and Redis has lost.
--- Answers: version, run_id, version joined with, now in µs; then of each replica name, last beat in ms, version seen.
+-- Answers: version, run_id, version joined with, now in µs, since when this Redis keeps the list in ms; then of each replica name, last beat in ms, version seen.
 local replica, channel, seen, seen_of, forgotten_after = unpack(ARGV, 1, 5)
 local clock = redis.call('TIME')
 local now_us = clock[1] * 1000000 + clock[2]
@@ -12,15 +13,23 @@ local now = math.floor(now_us / 1000)
 local run_id = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)') or ''
 
 local version, members, is_changed = 0, {}, false
+local kept_by, kept_since
 local fields = redis.call('HGETALL', KEYS[1])
 for i = 1, #fields, 2 do
     local name, value = fields[i], fields[i + 1]
     if name == 'version' then
         version = tonumber(value)
+    elseif name == 'server' then
+        kept_by, kept_since = string.match(value, '^(%x*),(%d+)$')
     else
         local beat, seen_there, joined = string.match(value, '^(%d+),(%d+),(%d+)$')
         members[name] = { tonumber(beat), tonumber(seen_there), tonumber(joined) }
     end
+end
+
+if kept_by ~= run_id then
+    kept_since = now
+    redis.call('HSET', KEYS[1], 'server', string.format('%s,%.0f', run_id, now))
 end
 
 local function is_forgotten(beat)
@@ -65,7 +74,7 @@ if is_changed then
     redis.call('PUBLISH', channel, replica)
 end
 
-local answer = { version, run_id, members[replica][3], now_us }
+local answer = { version, run_id, members[replica][3], now_us, tonumber(kept_since) }
 for name, member in pairs(members) do
     answer[#answer + 1] = name
     answer[#answer + 1] = member[1]

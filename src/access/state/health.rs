@@ -53,12 +53,18 @@ impl Health {
     }
 
     pub fn down(&self, reason: &str) {
-        self.is_up.store(false, Ordering::Release);
+        let was_up = self.is_up.swap(false, Ordering::AcqRel);
         self.metrics.up(false);
         let before = self.trouble.lock().replace(reason.to_owned());
-        if before.as_deref() != Some(reason) {
-            let fields = [("redis", self.location.as_str()), ("error", reason)];
-            self.log.event(Level::Error, "state store lost", &fields);
+        if before.as_deref() == Some(reason) {
+            return;
+        }
+        let fields = [("redis", self.location.as_str()), ("error", reason)];
+        match was_up {
+            true => self.log.event(Level::Error, "state store lost", &fields),
+            false => self
+                .log
+                .event(Level::Warn, "state store not reached", &fields),
         }
     }
 
@@ -71,6 +77,13 @@ impl Health {
         *refused = Some(Instant::now());
         let fields = [("script", script), ("error", reason)];
         let message = "the state store refuses a script";
+        self.log.event(Level::Error, message, &fields);
+    }
+
+    /// Whoever was prompted has ended in a bug of ours.
+    pub fn bug(&self, prompt: &str) {
+        let fields = [("prompt", prompt)];
+        let message = "a prompt of the state store ended in a bug";
         self.log.event(Level::Error, message, &fields);
     }
 }

@@ -107,6 +107,7 @@ impl Members {
             Value::Text(run_id),
             Value::Int(joined),
             Value::Int(now_us),
+            Value::Int(kept_since),
             rest @ ..,
         ] = &reply[..]
         else {
@@ -124,7 +125,8 @@ impl Members {
                 self.last_beat = *beat;
                 continue;
             }
-            is_known &= seen >= joined || *beat < silent_since;
+            // A Redis that has only come up has heard of nobody: all have their time to be heard of.
+            is_known &= seen >= joined || *beat.max(kept_since) < silent_since;
             listed.insert(Arc::from(name.as_str()), *beat);
         }
         let list = List {
@@ -141,7 +143,8 @@ impl Members {
             listed.extend(lost.map(|name| (name.clone(), self.others[name])));
         }
         self.others = listed;
-        self.is_known = is_known;
+        // Who is lost has not seen this list.
+        self.is_known = is_known && self.lost.is_empty();
         let seen = (list, *version);
         let is_news = self.seen.as_ref() != Some(&seen) || !self.lost.is_empty();
         self.seen = Some(seen);
@@ -179,5 +182,118 @@ impl Members {
         let mut all: Vec<_> = others.chain(itself).collect();
         all.sort_by(|a, b| a.name.cmp(&b.name));
         all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: i64 = 1_800_000_000_000;
+
+    /// The answer to a beat of `a` after so many seconds: the list's version, the run_id, the version joined with, since when
+    /// it is kept, and of each replica its name, when it was heard of and which version it has seen.
+    fn reply(
+        seconds: i64,
+        (version, run_id, joined): (i64, &str, i64),
+        kept_since: i64,
+        members: &[(&str, i64, i64)],
+    ) -> Reply {
+        let at = |seconds: i64| START + seconds * 1_000;
+        let mut reply = vec![
+            Value::Int(version),
+            Value::Text(run_id.to_owned()),
+            Value::Int(joined),
+            Value::Int(at(seconds) * 1_000),
+            Value::Int(at(kept_since)),
+        ];
+        for (name, beat, seen) in members {
+            let name = Value::Text((*name).to_owned());
+            reply.extend([name, Value::Int(at(*beat)), Value::Int(*seen)]);
+        }
+        reply
+    }
+
+    fn names(members: &Members) -> Vec<String> {
+        let mut names: Vec<_> = members
+            .others(None)
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_replica_is_known_when_all_that_live_have_seen_it_join() {
+        let mut a = Members::new("a".into());
+        assert!(!a.is_known());
+        a.note(&reply(100, (7, "r", 7), 0, &[("a", 100, 0), ("b", 99, 6)]));
+        assert!(!a.is_known());
+        a.note(&reply(101, (7, "r", 7), 0, &[("a", 101, 7), ("b", 100, 7)]));
+        assert!(a.is_known());
+        // One that has died since does not hinder, once it is silent for long enough.
+        a.note(&reply(109, (8, "r", 8), 0, &[("a", 109, 7), ("b", 100, 7)]));
+        assert!(!a.is_known());
+        a.note(&reply(111, (8, "r", 8), 0, &[("a", 111, 8), ("b", 100, 7)]));
+        assert!(a.is_known());
+    }
+
+    #[test]
+    fn silence_counts_from_when_redis_can_hear() {
+        let mut a = Members::new("a".into());
+        a.note(&reply(100, (8, "r", 8), 95, &[("a", 100, 0), ("b", 50, 7)]));
+        assert!(!a.is_known());
+        a.note(&reply(106, (8, "r", 8), 95, &[("a", 106, 8), ("b", 50, 7)]));
+        assert!(a.is_known());
+    }
+
+    #[test]
+    fn who_is_off_the_list_has_left_and_who_was_lost_with_it_has_not() {
+        let mut a = Members::new("a".into());
+        let all = [("a", 100, 7), ("b", 99, 7), ("c", 99, 7)];
+        a.note(&reply(100, (7, "r", 5), 0, &all));
+        a.note(&reply(101, (8, "r", 5), 0, &all[..2]));
+        assert_eq!(names(&a), ["b"]);
+        // Another Redis, which knows nobody.
+        let beaten = a
+            .note(&reply(102, (9, "s", 9), 102, &[("a", 102, 0)]))
+            .unwrap();
+        assert!(beaten.is_news && !a.is_known());
+        assert_eq!(names(&a), ["b"]);
+        let beat_of_b = (START + 99_000).to_string();
+        assert_eq!(a.arguments("c")[5..], ["b".to_owned(), beat_of_b]);
+        a.note(&reply(
+            103,
+            (10, "s", 9),
+            102,
+            &[("a", 103, 9), ("b", 99, 0)],
+        ));
+        assert_eq!(a.arguments("c").len(), 5);
+        a.note(&reply(104, (11, "s", 9), 102, &[("a", 104, 10)]));
+        assert!(names(&a).is_empty());
+    }
+
+    #[test]
+    fn others_are_asked_for_by_when_they_were_last_heard_of() {
+        let mut a = Members::new("a".into());
+        a.note(&reply(
+            100,
+            (7, "r", 5),
+            0,
+            &[("a", 100, 7), ("b", 99, 7), ("c", 50, 7)],
+        ));
+        let since = DateTime::from_timestamp_millis(START + 99_000);
+        assert_eq!(a.others(since), [Arc::from("b")]);
+    }
+
+    #[test]
+    fn what_is_no_list_is_not_taken_for_one() {
+        let mut a = Members::new("a".into());
+        assert!(a.note(&vec![Value::Int(1)]).is_none());
+        let mut cut = reply(100, (7, "r", 5), 0, &[("b", 99, 7)]);
+        cut.pop();
+        assert!(a.note(&cut).is_none());
+        assert!(names(&a).is_empty());
     }
 }

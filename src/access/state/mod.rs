@@ -24,6 +24,7 @@ pub use members::Replica;
 pub use section::{DetailedStateSection, Location, Settings, StateSection, WhenStoreLost};
 pub use url::{Address, Login};
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -154,9 +155,15 @@ impl Store {
             .max_blocking_threads(4)
             .build()
             .expect("a process at its start has descriptors left");
-        let work = worker::work(shared.clone(), receiver);
+        let workers = shared.clone();
         let thread = move || {
-            runtime.block_on(work);
+            let work = worker::work(workers.clone(), receiver);
+            if catch_unwind(AssertUnwindSafe(|| runtime.block_on(work))).is_err() {
+                // Calls are lost from now on.
+                workers
+                    .health
+                    .down("its thread ended by a bug: restart the gateway");
+            }
             runtime.shutdown_background();
         };
         std::thread::Builder::new()

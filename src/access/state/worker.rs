@@ -1,5 +1,6 @@
 //! The store's thread: it keeps a connection, hands calls to it, beats, and tells what Redis pushes.
 
+use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,8 +27,14 @@ const BACKOFF_MAX: Duration = Duration::from_secs(1);
 pub(super) const ALL: &str = "*";
 
 /// Works until nobody can call any more.
-pub(super) async fn work(shared: Arc<Shared>, mut calls: mpsc::UnboundedReceiver<Call>) {
-    let keeper = tokio::spawn(keep_connected(shared.clone()));
+pub(super) async fn work(shared: Arc<Shared>, calls: mpsc::UnboundedReceiver<Call>) {
+    tokio::select! {
+        () = hand_over(&shared, calls) => {}
+        never = keep_connected(&shared) => match never {},
+    }
+}
+
+async fn hand_over(shared: &Shared, mut calls: mpsc::UnboundedReceiver<Call>) {
     while let Some(call) = calls.recv().await {
         let live = shared.live.lock().clone();
         // A call that is dropped is answered: lost.
@@ -35,19 +42,17 @@ pub(super) async fn work(shared: Arc<Shared>, mut calls: mpsc::UnboundedReceiver
             tokio::spawn(call.carry_out(live));
         }
     }
-    keeper.abort();
 }
 
-async fn keep_connected(shared: Arc<Shared>) {
+async fn keep_connected(shared: &Arc<Shared>) -> Infallible {
     let mut connector = Connector::new(&shared.settings);
     let mut backoff = BACKOFF_MIN;
     loop {
         let began = Instant::now();
-        let reason = match connect(&shared, &mut connector).await {
-            Ok(connected) => connected.serve(&shared).await,
+        let reason = match connect(shared, &mut connector).await {
+            Ok(connected) => connected.serve(shared).await,
             Err(reason) => reason,
         };
-        *shared.live.lock() = None;
         shared.health.down(&reason);
         if began.elapsed() > BACKOFF_MAX * 4 {
             backoff = BACKOFF_MIN;
@@ -100,6 +105,7 @@ impl Connected {
         };
         // Before those who wait hear of it.
         *shared.live.lock() = None;
+        shared.health.down(&reason);
         drop(self.driver);
         reason
     }
@@ -173,7 +179,7 @@ fn prompt(shared: &Shared, name: &str) {
         .filter(|(its, _)| name == ALL || kind == Some(its))
     {
         if catch_unwind(AssertUnwindSafe(|| told(name))).is_err() {
-            shared.health.refused(name, "a handler ended by a bug");
+            shared.health.bug(name);
         }
     }
 }

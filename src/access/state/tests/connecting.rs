@@ -32,7 +32,9 @@ fn a_redis_that_is_not_there_is_told_and_waited_for() {
 fn a_password_and_a_user_let_in_and_a_wrong_one_is_told() {
     let redis = Redis::with(&["--requirepass", "hunter2"]);
     let port = redis.port;
-    let user = ["on", ">s3cret/", "~tollgate:*", "&tollgate:*", "+@all"];
+    // As docs/state.md has it.
+    let user = "on >s3cret/ ~tollgate:* &tollgate:* +@all -@dangerous +info +role";
+    let user: Vec<_> = user.split(' ').collect();
     let set_user = [&["ACL", "SETUSER", "gateway"][..], &user].concat();
     let made = redis.commands(&[&["AUTH", "hunter2"], &set_user]);
     assert!(made.starts_with("+OK"), "{made}");

@@ -147,3 +147,21 @@ fn mistakes_are_told_without_the_password() {
         assert!(!diagnostics.contains("ter2"), "{diagnostics}");
     }
 }
+
+#[test]
+fn the_password_is_not_shown_with_the_file() {
+    for line in [
+        "rediss://me:hunter2@h",
+        "{ url: 'redis://me:hunter2@h', prefix: 'a:' }",
+        "{ url: 'redis://', sentinels: [s], master: m, sentinel_password: hunter2 }",
+    ] {
+        let text = format!("state: {line}\n");
+        let mut document = Document::parse("a.yaml", &text, &ProcessEnvironment);
+        assert!(document.read::<File>().is_some());
+        assert!(
+            !document.shown().contains("hunter2"),
+            "{}",
+            document.shown()
+        );
+    }
+}
