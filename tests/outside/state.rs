@@ -2,7 +2,7 @@
 
 #[allow(dead_code)] // the store's own tests use the rest
 #[path = "../../src/access/state/tests/server.rs"]
-mod server;
+pub mod server;
 
 use serde_json::Value;
 

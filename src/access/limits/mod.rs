@@ -3,6 +3,7 @@
 //! A request passes up to four limiters, whose counts are looked at and taken from under all of their locks, in one order: so
 //! it is admitted by all of them or has taken nothing. What it holds is given back when it ends, however it ends.
 
+mod admitted;
 mod count;
 mod forecast;
 mod gauge;
@@ -12,6 +13,7 @@ mod span;
 mod tests;
 mod told;
 
+pub use admitted::Admitted;
 pub use forecast::Forecast;
 pub use gauge::{Gauge, Slot};
 pub use shared::{KIND, Shared};
@@ -21,13 +23,11 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::MutexGuard;
-
 use crate::access::state::ANSWER_WITHIN;
 use crate::config::limits::Limits;
-use count::Mark;
+use admitted::{Asked, Lacking};
 use gauge::Counts;
-use shared::{Errand, Held, Look, Outcome, Share, Wait};
+use shared::{Look, Outcome, Share, Wait};
 
 /// How many limiters a request passes at most: those of its key, team, model and provider.
 pub const LIMITERS: usize = 4;
@@ -52,26 +52,6 @@ pub struct Limiter {
 /// The limiters of a request, always in the same order of kinds; None for those without limits.
 pub type Limiters<'a> = [Option<&'a Limiter>; LIMITERS];
 
-/// What a request was admitted with. Dropping it ends the request for the limits.
-#[derive(Debug, Default)]
-pub struct Admitted {
-    /// What the tightest of the limits leave.
-    pub left: Left,
-    slots: [Option<Slot>; LIMITERS],
-    /// What is set aside for it, before it is admitted.
-    shares: Vec<Share>,
-    entered: Vec<Entered>,
-}
-
-/// What was entered for a request under one limit.
-#[derive(Debug)]
-struct Entered {
-    gauge: Arc<Gauge>,
-    limit: Limit,
-    amount: u64,
-    mark: Mark,
-}
-
 /// Admits a request that will use about so many tokens. Waits where a queue is configured and a slot is lacking, and shortly
 /// where replicas share a limit and this one lacks its part; dropping the future gives all back.
 ///
@@ -81,14 +61,20 @@ pub async fn admit(limiters: Limiters<'_>, tokens: u64) -> Result<Admitted, Refu
     let mut admitted = Admitted::default();
     let mut patience = Patience::default();
     loop {
-        let lacking = match admitted.take(limiters, tokens, &patience, Instant::now()) {
+        let asked = Asked {
+            limiters,
+            tokens,
+            is_late: patience.is_over,
+            now: Instant::now(),
+        };
+        let lacking = match admitted.take(&asked) {
             Ok(()) => return Ok(admitted),
             Err(lacking) => lacking,
         };
         let (at, waiting, refused) = match lacking {
             Lacking::Room(refused) => return Err(*refused),
             Lacking::Shares(waits) => {
-                Box::pin(patience.wait(&mut admitted, limiters, tokens, waits)).await?;
+                Box::pin(patience.wait(waits, &mut admitted, &asked)).await?;
                 continue;
             }
             Lacking::Slot {
@@ -103,7 +89,7 @@ pub async fn admit(limiters: Limiters<'_>, tokens: u64) -> Result<Admitted, Refu
         };
         let waited = pingora_timeout::timeout(concurrency.queue_wait, waiting);
         match Box::pin(waited).await {
-            Ok(Ok(slot)) => admitted.slots[at] = Some(slot),
+            Ok(Ok(slot)) => admitted.keep_slot(at, slot),
             _ => return Err(*refused),
         }
     }
@@ -121,10 +107,9 @@ impl Patience {
     /// Waits until all that was asked for is answered.
     async fn wait(
         &mut self,
-        admitted: &mut Admitted,
-        limiters: Limiters<'_>,
-        tokens: u64,
         waits: Vec<(usize, Wait)>,
+        admitted: &mut Admitted,
+        asked: &Asked<'_>,
     ) -> Result<(), Refused> {
         let until = *self
             .until
@@ -132,7 +117,7 @@ impl Patience {
         let mut longest: Option<(usize, Limit, Duration)> = None;
         for (at, mut wait) in waits {
             match wait.outcome(until).await {
-                Some(Outcome::Has(share)) => admitted.shares.push(share),
+                Some(Outcome::Has(share)) => admitted.keep_share(share),
                 Some(Outcome::Full(room)) => {
                     // The longest wait is the true one.
                     if longest.is_none_or(|(.., other)| other < room) {
@@ -144,228 +129,17 @@ impl Patience {
                 None => self.is_over = true,
             }
         }
-        let Some((at, limit, room)) = longest else {
+        let refusing =
+            longest.and_then(|(at, limit, room)| Some((asked.limiters[at]?, limit, room)));
+        let Some((limiter, limit, room)) = refusing else {
             return Ok(());
         };
-        let Some(limiter) = limiters[at] else {
-            return Ok(());
-        };
+        let now = Instant::now();
         Err(Refused {
-            left: admitted.left(limiters, tokens, self),
+            left: admitted.left(&Asked { now, ..*asked }),
             ..limiter.refused(limit, room)
         })
     }
-}
-
-/// What a request lacks.
-enum Lacking {
-    /// Room under a limit of a window.
-    Room(Box<Refused>),
-    /// A slot of the limiter at `at`, for which it waits if there is a queue with a place.
-    Slot {
-        at: usize,
-        waiting: Option<tokio::sync::oneshot::Receiver<Slot>>,
-        refused: Box<Refused>,
-    },
-    /// Parts of limits that replicas share, of the limiters at those places, for which it waits.
-    Shares(Vec<(usize, Wait)>),
-}
-
-impl Admitted {
-    /// Takes from every limiter, or from none.
-    fn take(
-        &mut self,
-        limiters: Limiters<'_>,
-        tokens: u64,
-        patience: &Patience,
-        now: Instant,
-    ) -> Result<(), Lacking> {
-        let mut errands = Vec::new();
-        let taken = {
-            let mut counts = limiters.map(|limiter| limiter.map(|limiter| limiter.gauge.lock()));
-            self.take_from(limiters, &mut counts, tokens, patience, now, &mut errands)
-        };
-        // Out of the locks, like all that tells or asks others.
-        for (at, limit, errand) in errands {
-            if let Some(limiter) = limiters[at] {
-                limiter.gauge.run(limit, errand);
-            }
-        }
-        if taken.is_ok() {
-            self.shares.clear();
-        }
-        taken
-    }
-
-    fn take_from(
-        &mut self,
-        limiters: Limiters<'_>,
-        counts: &mut Locked<'_>,
-        tokens: u64,
-        patience: &Patience,
-        now: Instant,
-        errands: &mut Vec<(usize, Limit, Errand)>,
-    ) -> Result<(), Lacking> {
-        let asked = Asked {
-            tokens,
-            is_late: patience.is_over,
-            now,
-            shares: &self.shares,
-        };
-        let mut seen = Seen::default();
-        for (at, (limiter, counts)) in indexed(&limiters, counts) {
-            limiter.look(at, counts, &asked, &mut seen);
-        }
-        let left = seen.left;
-        if let Some(refused) = seen.refused {
-            return Err(Lacking::Room(Box::new(Refused { left, ..refused })));
-        }
-        for (at, (limiter, counts)) in indexed(&limiters, counts) {
-            let Some(concurrency) = limiter
-                .limits
-                .concurrency
-                .filter(|_| self.slots[at].is_none())
-            else {
-                continue;
-            };
-            if !counts.has_slot(concurrency.max.get()) {
-                let refused = Refused {
-                    left,
-                    ..limiter.refused(Limit::Concurrency, SLOT_WAIT)
-                };
-                return Err(Lacking::Slot {
-                    at,
-                    waiting: counts.wait(concurrency.max.get(), concurrency.queue_max),
-                    refused: Box::new(refused),
-                });
-            }
-        }
-        for (at, (limiter, counts)) in indexed(&limiters, counts) {
-            if limiter.limits.concurrency.is_some() && self.slots[at].is_none() {
-                self.slots[at] = Some(limiter.gauge.enter(counts));
-            }
-        }
-        if !seen.lacking.is_empty() {
-            let mut waits = Vec::new();
-            for (at, (limiter, counts)) in indexed(&limiters, counts) {
-                let lacking = seen.lacking.iter().filter(|(its, _)| *its == at);
-                for limit in lacking.map(|(_, limit)| *limit) {
-                    let Some(line) = counts.line(limit) else {
-                        continue;
-                    };
-                    let amount = limit.amount(tokens);
-                    let (wait, effect) = line.wait(&limiter.gauge, limit, amount, now);
-                    let asks = line.errands(&limiter.gauge, limit, effect);
-                    errands.extend(asks.into_iter().map(|errand| (at, limit, errand)));
-                    waits.push((at, wait));
-                }
-            }
-            return Err(Lacking::Shares(waits));
-        }
-        for (at, (limiter, counts)) in indexed(&limiters, counts) {
-            for (limit, _) in limiter.limits() {
-                let amount = limit.amount(tokens);
-                let share = self.shares.iter_mut();
-                let mut share = share
-                    .filter(|share| share.is_of(&limiter.gauge, limit))
-                    .last();
-                let held = share.as_deref().map(|share| share.held);
-                let Some(count) = counts.of(limit, &limiter.gauge) else {
-                    continue;
-                };
-                let (mark, is_held, effect) = count.take(amount, held.as_ref(), now);
-                if let Some(share) = share.as_mut().filter(|_| is_held) {
-                    share.close();
-                }
-                if let (Some(effect), Some(line)) = (effect, counts.line(limit)) {
-                    let asks = line.errands(&limiter.gauge, limit, [effect]);
-                    errands.extend(asks.into_iter().map(|errand| (at, limit, errand)));
-                }
-                self.entered.push(Entered {
-                    gauge: limiter.gauge.clone(),
-                    limit,
-                    amount,
-                    mark,
-                });
-            }
-        }
-        self.left = left.less(tokens);
-        Ok(())
-    }
-
-    /// What is left of the limits for who is refused.
-    fn left(&self, limiters: Limiters<'_>, tokens: u64, patience: &Patience) -> Left {
-        let asked = Asked {
-            tokens,
-            is_late: patience.is_over,
-            now: Instant::now(),
-            shares: &self.shares,
-        };
-        let mut seen = Seen::default();
-        for (at, limiter) in limiters.iter().enumerate() {
-            if let Some(limiter) = limiter {
-                limiter.look(at, &mut limiter.gauge.lock(), &asked, &mut seen);
-            }
-        }
-        seen.left
-    }
-
-    /// The request has ended: others may run. What it has used is still to be settled.
-    pub fn end(&mut self) {
-        self.slots = Default::default();
-    }
-
-    /// The request has used so many tokens.
-    pub fn settle(&mut self, used: u64) {
-        let is_of_tokens = |entered: &mut Entered| matches!(entered.limit, Limit::Tokens(_));
-        for entered in self.entered.extract_if(.., is_of_tokens) {
-            entered.settle(used);
-        }
-    }
-
-    /// The request was refused for another reason, and counts for nothing.
-    pub fn cancel(&mut self) {
-        for entered in self.entered.drain(..) {
-            entered.settle(0);
-        }
-        self.end();
-    }
-}
-
-impl Entered {
-    fn settle(self, used: u64) {
-        let (gauge, limit) = (&self.gauge, self.limit);
-        let errands = {
-            let mut counts = gauge.lock();
-            let Some(count) = counts.of(limit, gauge) else {
-                return;
-            };
-            let effects = count.settle(self.mark, self.amount, used, Instant::now());
-            match counts.line(limit) {
-                Some(line) => line.errands(gauge, limit, effects),
-                None => return,
-            }
-        };
-        errands
-            .into_iter()
-            .for_each(|errand| gauge.run(limit, errand));
-    }
-}
-
-impl Drop for Admitted {
-    fn drop(&mut self) {
-        self.settle(0);
-    }
-}
-
-/// What is asked of the limits.
-struct Asked<'a> {
-    tokens: u64,
-    /// Who lacks something must not wait for it any more.
-    is_late: bool,
-    now: Instant,
-    /// What is set aside for it.
-    shares: &'a [Share],
 }
 
 /// What was found at the limits.
@@ -376,14 +150,6 @@ struct Seen {
     refused: Option<Refused>,
     /// What the log of all replicas is to be asked for.
     lacking: Vec<(usize, Limit)>,
-}
-
-impl Asked<'_> {
-    /// What is set aside for it under a limit.
-    fn held(&self, gauge: &Arc<Gauge>, limit: Limit) -> Option<&Held> {
-        let share = self.shares.iter().filter(|share| share.is_of(gauge, limit));
-        share.last().map(|share| &share.held)
-    }
 }
 
 impl Limiter {
@@ -401,9 +167,19 @@ impl Limiter {
     }
 
     /// Looks whether a request has room in every window, and notes what is left in the tightest.
-    fn look(&self, at: usize, counts: &mut Counts, asked: &Asked<'_>, seen: &mut Seen) {
+    /// What is set aside for it in `shares` is there.
+    fn look(
+        &self,
+        at: usize,
+        counts: &mut Counts,
+        asked: &Asked<'_>,
+        shares: &[Share],
+        seen: &mut Seen,
+    ) {
         for (limit, max) in self.limits() {
-            let held = asked.held(&self.gauge, limit);
+            let mut newest = shares.iter().rev();
+            let share = newest.find(|share| share.is_of(&self.gauge, limit));
+            let held = share.map(|share| &share.held);
             let amount = limit.amount(asked.tokens);
             let Some(count) = counts.of(limit, &self.gauge) else {
                 continue;
@@ -476,15 +252,4 @@ impl Seen {
             });
         }
     }
-}
-
-type Locked<'a> = [Option<MutexGuard<'a, Counts>>; LIMITERS];
-
-/// Limiters with their places and counts.
-fn indexed<'l, 'c>(
-    limiters: &Limiters<'l>,
-    counts: &'c mut Locked<'_>,
-) -> impl Iterator<Item = (usize, (&'l Limiter, &'c mut Counts))> {
-    let both = limiters.iter().copied().zip(counts.iter_mut()).enumerate();
-    both.filter_map(|(at, (limiter, counts))| Some((at, (limiter?, &mut **counts.as_mut()?))))
 }

@@ -10,8 +10,11 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::super::span::{Mark, Span};
-use super::log::{Answer, Ask, Batch, Counted, LIFE, PARTS, Told, part_of};
+use super::log::{Answer, Ask, Counted, LIFE, PARTS, Told, part_of};
+use super::news::News;
 use super::pace::Pace;
+use super::portions::{Portion, Portions};
+use super::standing::Standing;
 
 /// What no limit is above: larger amounts count as this, so that sums of them are exact in Redis.
 const AMOUNT_MAX: u64 = 1_000_000_000_000;
@@ -21,9 +24,6 @@ const POLL_EVERY: Duration = Duration::from_millis(10);
 
 /// … and a Redis that did not answer, is asked again.
 const PROBE_EVERY: Duration = Duration::from_millis(100);
-
-/// That there is no room is believed for a quarter of a part, and so long at most: others may give back what they do not need.
-const FULL_FOR: Duration = Duration::from_millis(50);
 
 /// Clocks differ: a lease ends by this part of itself sooner than Redis would have it.
 const DRIFT: u32 = 64;
@@ -43,7 +43,7 @@ pub struct Lease {
     /// What this replica has used.
     span: Span,
     /// What it may use.
-    portions: VecDeque<Portion>,
+    portions: Portions,
     /// How often that was taken from it, because the log began anew.
     epoch: u64,
     seq: u64,
@@ -54,11 +54,7 @@ pub struct Lease {
     is_in_touch: bool,
     /// … and what all others have.
     is_whole: bool,
-    /// What is being told, …
-    batch: Option<Batch>,
-    /// … and what is to be told after it.
-    amendments: BTreeMap<u64, i64>,
-    uses: BTreeMap<u64, u64>,
+    news: News,
     asked: Option<Asked>,
     /// Before this time the log is not asked again.
     ask_again: Option<Instant>,
@@ -67,19 +63,11 @@ pub struct Lease {
     is_lost: bool,
     /// The log had enough to give more than was wanted.
     is_roomy: bool,
-    full: Option<Full>,
     standing: Option<Standing>,
     waiting: VecDeque<Waiting>,
     pace: Pace,
     /// How long answers took of late.
     slowest: Duration,
-}
-
-#[derive(Debug)]
-struct Portion {
-    part: u64,
-    left: u64,
-    until: Instant,
 }
 
 /// A message under way.
@@ -91,24 +79,6 @@ struct Asked {
     need: Option<u64>,
     largest: u64,
     wanted: u64,
-}
-
-/// There was no room for amounts from the one to the other.
-#[derive(Debug)]
-struct Full {
-    least: u64,
-    largest: u64,
-    until: Instant,
-    room: Instant,
-    room_largest: Instant,
-}
-
-/// How the log stood.
-#[derive(Debug)]
-struct Standing {
-    total: u64,
-    at: Instant,
-    reset: Instant,
 }
 
 #[derive(Debug)]
@@ -179,22 +149,19 @@ impl Lease {
             life: window + part * (LIFE as u32 + 1),
             limit: 0,
             span: Span::new(window),
-            portions: VecDeque::new(),
+            portions: Portions::default(),
             epoch: 0,
             seq: 0,
             heard: 0,
             born: 0,
             is_in_touch: false,
             is_whole: false,
-            batch: None,
-            amendments: BTreeMap::new(),
-            uses: BTreeMap::new(),
+            news: News::default(),
             asked: None,
             ask_again: None,
             is_prompted: false,
             is_lost: false,
             is_roomy: false,
-            full: None,
             standing: None,
             waiting: VecDeque::new(),
             pace: Pace::new(part * LIFE as u32),
@@ -206,11 +173,11 @@ impl Lease {
     pub fn look(&mut self, amount: u64, limit: u64, now: Instant) -> Look {
         if limit != self.limit {
             self.limit = limit;
-            self.full = None;
+            self.forget_full();
         }
         self.end_portions(now);
         let amount = amount.min(AMOUNT_MAX);
-        if self.waiting.is_empty() && self.portion(amount).is_some() {
+        if self.waiting.is_empty() && self.portions.with(amount).is_some() {
             return Look::Has;
         }
         if self.is_lost && (self.asked.is_some() || !self.may_ask(now)) {
@@ -236,7 +203,7 @@ impl Lease {
             Some(Held { part, epoch, .. }) => Source::Granted { part, epoch },
             None => {
                 let part = self.clock(now);
-                self.use_more(part, amount);
+                self.news.add_use(part, amount);
                 Source::Own { part }
             }
         };
@@ -291,15 +258,13 @@ impl Lease {
         match taken.source {
             Source::Granted { part, epoch } if epoch == self.epoch => {
                 self.free(part, less, now);
-                self.amend(part, more.cast_signed());
+                self.news.more(part, more);
             }
             // What it took was reported to the log as it was then.
-            Source::Granted { .. } => self.use_more(self.clock(now), more),
+            Source::Granted { .. } => self.news.add_use(self.clock(now), more),
             Source::Own { part } => {
-                self.use_more(part, more);
-                if let Some(amount) = self.uses.get_mut(&part) {
-                    *amount = amount.saturating_sub(less);
-                }
+                self.news.add_use(part, more);
+                self.news.take_off_use(part, less);
             }
         }
         self.go_on(now)
@@ -318,7 +283,7 @@ impl Lease {
         self.born = answer.born;
         self.is_in_touch = answer.told != Told::Report;
         self.is_whole = matches!(answer.told, Told::Counted(_));
-        self.batch = None;
+        self.news.heard();
         match answer.told {
             Told::Report => self.begin_anew(),
             Told::Wait => self.ask_again = Some(now + POLL_EVERY),
@@ -363,11 +328,7 @@ impl Lease {
 
     /// Whether nothing of it is anywhere but in the log.
     pub fn is_idle(&self) -> bool {
-        self.portions.is_empty()
-            && self.asked.is_none()
-            && self.batch.is_none()
-            && self.amendments.is_empty()
-            && self.uses.is_empty()
+        self.portions.is_none() && self.asked.is_none() && self.news.is_none()
     }
 
     /// What is left of a limit, what is `held` included, and when nothing of it will be used, as far as is known here.
@@ -378,7 +339,7 @@ impl Lease {
             let used = self.span.used(now);
             return (limit.saturating_sub(used), self.span.reset(now));
         };
-        let idle = self.left() + held.map_or(0, |held| held.amount);
+        let idle = self.portions.left() + held.map_or(0, |held| held.amount);
         let used = standing.total.saturating_sub(idle);
         (limit.saturating_sub(used), standing.reset - now)
     }
@@ -394,38 +355,24 @@ impl Lease {
     }
 
     fn count(&mut self, asked: &Asked, counted: &Counted, now: Instant) {
-        let after = |micros| now + Duration::from_micros(micros);
-        self.standing = Some(Standing {
-            total: counted.total,
-            at: now,
-            reset: after(counted.reset),
-        });
+        let needed = asked.need.map(|least| (least, asked.largest));
+        self.standing = Some(Standing::new(counted, needed, self.part, now));
         self.is_roomy = counted.granted > asked.wanted;
-        self.full = None;
         if counted.granted > 0 {
-            self.portions.push_back(Portion {
+            self.portions.add(Portion {
                 part: counted.part,
                 left: counted.granted,
                 until: asked.at + asked.life,
             });
             self.end_portions(now);
-        } else if let Some(least) = asked.need {
-            let room = after(counted.wait);
-            self.full = Some(Full {
-                least,
-                largest: asked.largest,
-                until: room.min(now + FULL_FOR.min(self.part / 4)),
-                room,
-                room_largest: after(counted.wait_largest),
-            });
         }
     }
 
     /// What leases of a log that is no more have left must not be used: that log's successor does not count it.
     fn begin_anew(&mut self) {
         self.epoch += 1;
-        self.portions.clear();
-        self.full = None;
+        self.portions = Portions::default();
+        self.forget_full();
         self.is_prompted = true;
     }
 
@@ -460,9 +407,8 @@ impl Lease {
         if self.asked.is_some() || !self.may_ask(now) {
             return None;
         }
-        let has_news = !self.amendments.is_empty() || !self.uses.is_empty() || self.batch.is_some();
         let is_to_ask = !self.waiting.is_empty() || self.is_prompted || self.is_low(now);
-        if !is_to_ask && !(is_due && (has_news || self.is_lost)) {
+        if !is_to_ask && !(is_due && (!self.news.is_none() || self.is_lost)) {
             return None;
         }
         Some(Effect::Ask(self.message(now)))
@@ -481,12 +427,14 @@ impl Lease {
             self.heard = self.seq - 1;
         }
         let need = self.waiting.iter().map(|one| one.amount).min();
-        if need.is_some() && self.batch.is_none() {
+        if need.is_some() && !self.news.is_under_way() {
             // What is too little for who waits is of more use to all.
-            self.give_back();
+            let all = self.portions.all();
+            all.for_each(|portion| self.news.less(portion.part, portion.left));
         }
         let life = LIFE.max((3 * self.slowest).div_duration_f64(self.part).ceil() as u64);
         let life = life.min(PARTS / 2);
+        let report = self.report(now);
         let is_in_use = need.is_some() || self.is_low(now);
         let ask = Ask {
             seq: self.seq,
@@ -497,7 +445,7 @@ impl Lease {
             want: self.waiting.iter().map(|one| one.amount).sum(),
             welcome: if is_in_use { self.pace.recent(now) } else { 0 },
             life,
-            batch: self.batch(now),
+            batch: self.news.tell(self.seq, report),
             is_anew: !self.is_in_touch,
             is_whole: self.is_whole,
             born: self.born,
@@ -517,40 +465,17 @@ impl Lease {
         ask
     }
 
-    /// What is told: the same until it was heard.
-    fn batch(&mut self, now: Instant) -> Batch {
-        if let Some(batch) = &self.batch {
-            return batch.clone();
+    /// What was used in the last window, by parts of the replica's clock, for a log that does not know it yet.
+    fn report(&mut self, now: Instant) -> Option<BTreeMap<u64, u64>> {
+        if self.is_in_touch {
+            return None;
         }
-        let mut amendments = std::mem::take(&mut self.amendments);
-        let mut uses = std::mem::take(&mut self.uses);
-        if !self.is_in_touch {
-            amendments.clear();
-            uses = self.report(now);
-        }
-        let batch = Batch {
-            seq: self.seq,
-            amendments: amendments
-                .into_iter()
-                .filter(|(_, amount)| *amount != 0)
-                .collect(),
-            uses: uses
-                .into_iter()
-                .filter(|(_, amount)| *amount != 0)
-                .collect(),
-        };
-        self.batch = Some(batch.clone());
-        batch
-    }
-
-    /// What was used in the last window, by parts of the replica's clock.
-    fn report(&mut self, now: Instant) -> BTreeMap<u64, u64> {
         let mut uses = BTreeMap::new();
         self.span.used(now);
         for (began, amount) in self.span.entries() {
             *uses.entry(self.clock(began)).or_default() += amount;
         }
-        uses
+        Some(uses)
     }
 
     fn heard_total(&self, now: Instant) -> u64 {
@@ -565,24 +490,14 @@ impl Lease {
         (since.as_nanos() / self.part.as_nanos()) as u64
     }
 
-    fn left(&self) -> u64 {
-        self.portions.iter().map(|portion| portion.left).sum()
-    }
-
     /// It will have nothing soon, and may get more.
     fn is_low(&mut self, now: Instant) -> bool {
-        self.is_roomy && self.left() < self.pace.recent(now) / 4
-    }
-
-    fn portion(&mut self, amount: u64) -> Option<&mut Portion> {
-        self.portions
-            .iter_mut()
-            .find(|portion| portion.left >= amount)
+        self.is_roomy && self.portions.left() < self.pace.recent(now) / 4
     }
 
     fn set_aside(&mut self, amount: u64) -> Option<Held> {
         let epoch = self.epoch;
-        let portion = self.portion(amount)?;
+        let portion = self.portions.with(amount)?;
         portion.left -= amount;
         Some(Held {
             amount,
@@ -593,57 +508,24 @@ impl Lease {
     }
 
     fn full_for(&self, amount: u64, now: Instant) -> Option<Duration> {
-        let full = self.full.as_ref().filter(|full| now < full.until)?;
-        if !(full.least..=full.largest).contains(&amount) {
-            return None;
+        self.standing.as_ref()?.wait(amount, now)
+    }
+
+    fn forget_full(&mut self) {
+        if let Some(standing) = &mut self.standing {
+            standing.forget_full();
         }
-        let room = if amount == full.least {
-            full.room
-        } else {
-            full.room_largest
-        };
-        Some(room.saturating_duration_since(now))
     }
 
     /// So much of what was granted until a part is free again.
     fn free(&mut self, part: u64, amount: u64, now: Instant) {
-        let portion = self
-            .portions
-            .iter_mut()
-            .find(|portion| portion.part == part && now < portion.until);
-        match portion {
-            Some(portion) => portion.left += amount,
-            None => self.amend(part, -amount.cast_signed()),
-        }
-    }
-
-    fn amend(&mut self, part: u64, amount: i64) {
-        if amount != 0 {
-            *self.amendments.entry(part).or_default() += amount;
-        }
-    }
-
-    fn use_more(&mut self, part: u64, amount: u64) {
-        if amount != 0 {
-            *self.uses.entry(part).or_default() += amount;
-        }
-    }
-
-    fn give_back(&mut self) {
-        for portion in std::mem::take(&mut self.portions) {
-            self.amend(portion.part, -portion.left.cast_signed());
+        if !self.portions.put_back(part, amount, now) {
+            self.news.less(part, amount);
         }
     }
 
     fn end_portions(&mut self, now: Instant) {
-        while let Some(at) = self
-            .portions
-            .iter()
-            .position(|portion| portion.until <= now)
-        {
-            if let Some(ended) = self.portions.remove(at) {
-                self.amend(ended.part, -ended.left.cast_signed());
-            }
-        }
+        let ended = self.portions.ended(now);
+        ended.for_each(|portion| self.news.less(portion.part, portion.left));
     }
 }

@@ -7,10 +7,13 @@
 mod lease;
 mod line;
 mod log;
+mod news;
 mod pace;
+mod portions;
 mod script;
 #[cfg(test)]
 mod simulation;
+mod standing;
 #[cfg(test)]
 mod tests;
 

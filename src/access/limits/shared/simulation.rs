@@ -290,13 +290,11 @@ impl World {
                     self.later(50_000, Event::Sweep);
                 }
             }
-            Event::Crash(replica) => {
-                if self.replicas[replica].lease.take().is_some() {
-                    self.replicas[replica].waiting.clear();
-                    self.replicas[replica].died = Some(self.now);
-                    let delay = self.chance.below(2 * SECOND);
-                    self.later(delay, Event::Start(replica));
-                }
+            Event::Crash(replica) if self.replicas[replica].lease.take().is_some() => {
+                self.replicas[replica].waiting.clear();
+                self.replicas[replica].died = Some(self.now);
+                let delay = self.chance.below(2 * SECOND);
+                self.later(delay, Event::Start(replica));
             }
             Event::Start(replica) => self.start_replica(replica),
             Event::Restart => {

@@ -66,7 +66,8 @@ impl Log {
         let now = self.arrive(now, run);
         let mine = self.replicas.get(replica).copied();
         let is_in_touch = ask.born == self.born && (mine.is_some() || ask.is_anew);
-        if !is_in_touch && !(ask.is_anew && ask.born == 0) {
+        let is_new = ask.is_anew && ask.born == 0;
+        if !is_in_touch && !is_new {
             return self.answer(Told::Report);
         }
         if mine.is_none() {
