@@ -108,9 +108,11 @@ impl Gateway {
     /// Gives back what budgets hold and have not needed of late.
     pub fn sweep_books(&self) {
         let snapshot = self.snapshot();
-        // Budgets that refuse nothing hold nothing.
-        let hard = snapshot.keys.funds().filter(|fund| fund.is_hard());
-        hard.filter_map(|fund| fund.present())
+        // Budgets that refuse nothing hold nothing; but replicas tell each other what was spent of them.
+        let is_shared = self.state.is_some();
+        let held = snapshot.keys.funds();
+        let held = held.filter(|fund| is_shared || fund.is_hard());
+        held.filter_map(|fund| fund.present())
             .for_each(|page| page.tick());
     }
 
