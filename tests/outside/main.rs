@@ -10,6 +10,7 @@ mod mischief;
 mod misdeeds;
 mod postgres;
 mod raw;
+#[allow(dead_code)] // the store's own tests use the rest
 #[path = "../../src/access/state/tests/server.rs"]
 mod redis;
 mod replay;

@@ -1,14 +1,10 @@
 //! A shared state: what operators see of it while it comes and goes.
 
-#[allow(dead_code)] // the store's own tests use the rest
-#[path = "../../src/access/state/tests/server.rs"]
-mod server;
-
 use serde_json::Value;
 
 use crate::harness::{Gateway, ask, config, eventually, replace_file};
 use crate::raw::Request;
-use server::{Redis, free_port};
+use crate::redis::{Redis, free_port};
 
 /// A file with this `state`.
 fn file(state: &str) -> String {
