@@ -105,7 +105,17 @@ impl Gateway {
         self.treasury.open(snapshot.keys.funds())
     }
 
-    /// Gives back what budgets hold and have not needed of late.
+    /// Learns what operators have added to budgets by way of other replicas: to that whose key in Redis this is, or to all
+    /// (`*`); and tells Redis what it has lost of it.
+    pub fn share_adjustments(&self, key: &str) {
+        let snapshot = self.snapshot();
+        let pages = snapshot.keys.funds().filter_map(|fund| fund.present());
+        pages
+            .filter(|page| key == "*" || page.adjustments_key() == key)
+            .for_each(|page| page.share_adjustments(|_| ()));
+    }
+
+    /// Gives back what budgets hold and have not needed of late, and looks what operators have added to them.
     pub fn sweep_books(&self) {
         let snapshot = self.snapshot();
         // Budgets that refuse nothing hold nothing; but replicas tell each other what was spent of them.
@@ -114,6 +124,9 @@ impl Gateway {
         let held = held.filter(|fund| is_shared || fund.is_hard());
         held.filter_map(|fund| fund.present())
             .for_each(|page| page.tick());
+        if self.state.is_some() {
+            self.share_adjustments("*");
+        }
     }
 
     /// Puts the state of the ledger into the metrics.

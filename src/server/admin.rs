@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::app::Handler;
 use super::reload::Reloader;
-use super::{budgets, replicas, spend};
+use super::{adjust, budgets, replicas, spend};
 use crate::access::digest;
 use crate::pipeline::{Gateway, Stage};
 
@@ -46,10 +46,10 @@ impl Handler for Admin {
 }
 
 impl Admin {
-    async fn answer(&self, gateway: &Gateway, session: &ServerSession) -> Answer {
+    async fn answer(&self, gateway: &Gateway, session: &mut ServerSession) -> Answer {
         let head = session.req_header();
-        let path = head.uri.path();
-        match (head.method.clone(), path) {
+        let (method, uri) = (head.method.clone(), head.uri.clone());
+        match (method, uri.path()) {
             (Method::GET, "/metrics") => {
                 gateway.observe_ledger();
                 budgets::observe(gateway);
@@ -67,8 +67,9 @@ impl Admin {
             (method, path) if path.starts_with("/admin/v1/") => match authorize(gateway, session) {
                 Err(refusal) => refusal,
                 Ok(()) => {
-                    let query = head.uri.query().unwrap_or_default();
-                    self.administrate(&method, path, query, gateway).await
+                    let query = uri.query().unwrap_or_default();
+                    self.administrate(&method, path, query, gateway, session)
+                        .await
                 }
             },
             _ => not_found(),
@@ -81,6 +82,7 @@ impl Admin {
         path: &str,
         query: &str,
         gateway: &Gateway,
+        session: &mut ServerSession,
     ) -> Answer {
         match (method, path) {
             (&Method::POST, "/admin/v1/reload") => {
@@ -107,6 +109,9 @@ impl Admin {
                 body: gateway.snapshot().shown.clone().into(),
             },
             (&Method::GET, "/admin/v1/budgets") => json(StatusCode::OK, &budgets::list(gateway)),
+            (&Method::POST, path) if path.starts_with(adjust::PATH) => {
+                adjust::answer(&path[adjust::PATH.len()..], gateway, session).await
+            }
             (&Method::GET, "/admin/v1/spend") => spend::answer(query, gateway).await,
             (&Method::GET, "/admin/v1/replicas") => replicas::list(gateway),
             (&Method::DELETE, path) if path.starts_with(replicas::PATH) => {
@@ -157,7 +162,7 @@ fn authorize(gateway: &Gateway, session: &ServerSession) -> Result<(), Answer> {
 }
 
 fn not_found() -> Answer {
-    let message = "served are GET /metrics, GET /healthz, GET /readyz, POST /admin/v1/reload, GET /admin/v1/config, GET /admin/v1/budgets, GET /admin/v1/spend, GET /admin/v1/replicas, DELETE /admin/v1/replicas/NAME";
+    let message = "served are GET /metrics, GET /healthz, GET /readyz, POST /admin/v1/reload, GET /admin/v1/config, GET /admin/v1/budgets, POST /admin/v1/budgets/NAME/raise, POST /admin/v1/budgets/NAME/reset, GET /admin/v1/spend, GET /admin/v1/replicas, DELETE /admin/v1/replicas/NAME";
     error(StatusCode::NOT_FOUND, message)
 }
 

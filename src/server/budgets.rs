@@ -27,7 +27,7 @@ pub async fn tell(gateway: Arc<Gateway>, alerter: Alerter) {
                     per: fund.budget.windows.per,
                     window: reached.window,
                     threshold: reached.share,
-                    limit: fund.budget.usd,
+                    limit: reached.limit,
                     spent: reached.spent,
                     when_spent: fund.budget.when_spent,
                 };
@@ -100,6 +100,7 @@ fn stands(fund: &Arc<Fund>, gateway: &Gateway, now: DateTime<Utc>) -> Value {
         "window_end": page.window.end.map(time),
         "when_spent": fund.budget.when_spent.name(),
         "limit_usd": usd.to_string(),
+        "adjusted_usd": standing.adjusted.to_string(),
         "spent_usd": standing.spent.to_string(),
         "reserved_usd": standing.reserved.to_string(),
         "unknown_usd": standing.unknown.to_string(),
@@ -117,7 +118,7 @@ pub fn observe(gateway: &Gateway) {
             key: fund.owner.key().unwrap_or_default().to_owned(),
             model: fund.owner.model().unwrap_or_default().to_owned(),
             per: fund.budget.windows.per.name(),
-            limit: fund.budget.usd.as_f64(),
+            limit: (fund.budget.usd + standing.adjusted).as_f64(),
             spent: standing.spent.as_f64(),
             reserved: (standing.reserved + standing.unknown).as_f64(),
         }
@@ -126,7 +127,7 @@ pub fn observe(gateway: &Gateway) {
 }
 
 /// Every budget once, by name.
-fn each(gateway: &Gateway) -> Vec<Arc<Fund>> {
+pub(super) fn each(gateway: &Gateway) -> Vec<Arc<Fund>> {
     let snapshot = gateway.snapshot();
     let mut funds: Vec<_> = snapshot.keys.funds().cloned().collect();
     funds.sort_by(|a, b| a.name.cmp(&b.name));

@@ -1,5 +1,6 @@
 //! The running program: sockets, signals, the end.
 
+mod adjust;
 mod admin;
 mod app;
 mod budgets;
@@ -20,7 +21,7 @@ use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Semaphore, oneshot, watch};
 
-use crate::access::budgets::Alerter;
+use crate::access::budgets::{ADJUST, Alerter};
 use crate::access::state::{ANSWER_WITHIN, Store};
 use crate::pipeline::{Gateway, Stage};
 use crate::provider::Dialer;
@@ -106,6 +107,15 @@ impl Server {
             None => None,
         };
         let gateway = Arc::new(Gateway::new(snapshot, ledger, state, metrics, log));
+        if let Some(state) = &gateway.state {
+            let gateway = Arc::downgrade(&gateway);
+            let told = move |key: &str| {
+                if let Some(gateway) = gateway.upgrade() {
+                    gateway.share_adjustments(key);
+                }
+            };
+            state.on_prompt(ADJUST, Box::new(told));
+        }
         gateway.open_books(&gateway.snapshot())?;
         if let Some(state) = &gateway.state {
             state.opened();

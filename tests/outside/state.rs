@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::harness::{Gateway, ask, config, eventually, replace_file};
 use crate::raw::Request;
-use server::{Redis, free_port};
+use crate::state::server::{Redis, free_port};
 
 /// A file with this `state`.
 fn file(state: &str) -> String {

@@ -9,6 +9,7 @@ use super::account::{Answer, Ask, Share, Shares};
 use super::page::Page;
 use super::window::Window;
 use crate::access::state::{Era, Holding, NoAnswer, Reply, Script, Store, Value};
+use crate::spend::Usd;
 
 static ACCOUNT: LazyLock<Script> =
     LazyLock::new(|| Script::new("account.lua", include_str!("account.lua")));
@@ -46,6 +47,37 @@ impl Distant {
             expires: window.end.map(|end| end + KEPT_FOR),
             known: Mutex::default(),
         }
+    }
+
+    /// Where the account is.
+    pub const fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
+    /// How many milliseconds its keys live; 0 for ever.
+    pub fn lives(&self) -> i64 {
+        self.expires.map_or(0, |expires| {
+            let left = expires - self.store.now();
+            left.num_milliseconds().max(1)
+        })
+    }
+
+    /// Asks what all others have spent. `told` hears nothing where Redis does not answer, or does not know completely.
+    pub fn spent_by_others(&self, told: impl FnOnce(Option<Usd>) + Send + 'static) {
+        let Some(era) = self.store.era().filter(|era| era.is_settled) else {
+            return told(None);
+        };
+        let replica = self.store.replica().clone();
+        let answered = move |reply: Result<Reply, NoAnswer>| {
+            let shares = reply.ok().as_ref().and_then(read_shares);
+            let shares = shares.filter(|(run, _)| *run == *era.run);
+            told(shares.map(|(_, shares)| {
+                let others = shares.iter().filter(|(name, _)| **name != replica);
+                others.map(|(_, share)| Usd::from_nano(share.settled)).sum()
+            }));
+        };
+        self.store
+            .call(&SHARES, &self.key, Vec::new(), Box::new(answered));
     }
 
     /// Has the page told by the store what happens to it.
@@ -118,14 +150,10 @@ impl Distant {
 
     /// What `account.lua` is called with.
     fn arguments(&self, ask: &Ask, era: &Era) -> Vec<String> {
-        let lives = self.expires.map_or(0, |expires| {
-            let left = expires - self.store.now();
-            left.num_milliseconds().max(1)
-        });
         let mut arguments = vec![
             era.run.to_string(),
             u8::from(era.is_settled).to_string(),
-            lives.to_string(),
+            self.lives().to_string(),
             self.store.prompts_channel().to_owned(),
             self.key.clone(),
             ask.replica.to_string(),

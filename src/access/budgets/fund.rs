@@ -6,15 +6,17 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use super::adjustments::Adjustments;
 use super::book::Book;
-use super::page::{Opening, Page, Reached};
+use super::page::{Opening, Page};
 use super::purse::{Past, Refusal};
+use super::standing::Reached;
 use super::window::Window;
 use super::{Budget, Per, WhenSpent};
 use crate::access::Patterns;
 use crate::access::state::Store;
 use crate::spend::Usd;
-use crate::spend::ledger::{Ledger, LedgerError, Location, Portion, Reader, Spent};
+use crate::spend::ledger::{Adjustment, Ledger, LedgerError, Location, Portion, Reader, Spent};
 
 /// How long what was settled may take to become durable before the ledger is read.
 const FLUSH: Duration = Duration::from_secs(5);
@@ -129,6 +131,11 @@ impl Treasury {
             .map_or(own, |store| own + store.offset())
     }
 
+    /// Where money is durably noted.
+    pub(super) fn ledger(&self) -> Option<&Arc<Ledger>> {
+        self.ledger.as_ref().map(|(ledger, _)| ledger)
+    }
+
     /// By which name a ledger that replicas share knows this one.
     fn noted_for(&self) -> Option<&Arc<str>> {
         let (_, location) = self.ledger.as_ref()?;
@@ -157,21 +164,27 @@ impl Treasury {
             .collect();
         starts.sort_unstable();
         starts.dedup();
-        let (portions, spent) = read(location, &starts)?;
+        let known = read(location, &starts)?;
         for fund in closed {
             let page = fund.open(self, now, |window| {
                 let at = starts.binary_search(&window.start);
-                let spent = at.map_or(&[][..], |at| spent[at].as_slice());
-                fund.past(window, spent, &portions, self.noted_for())
+                let spent = at.map_or(&[][..], |at| known.spent[at].as_slice());
+                fund.past(window, spent, &known.portions, self.noted_for())
             });
+            page.adjust(&fund.adjustments(&page.window, &known.adjustments));
             page.skip_told(&fund.budget);
         }
         Ok(())
     }
 }
 
-/// What a ledger holds: portions, and what was spent since each of those times.
-type Known = (Vec<Portion>, Vec<Vec<Spent>>);
+/// What a ledger holds.
+struct Known {
+    portions: Vec<Portion>,
+    adjustments: Vec<Adjustment>,
+    /// What was spent since each of the times that were asked for.
+    spent: Vec<Vec<Spent>>,
+}
 
 /// Reads it on a thread of its own: a reader of Postgres brings a runtime, and a runtime does not start within another.
 fn read(location: &Location, starts: &[DateTime<Utc>]) -> Result<Known, LedgerError> {
@@ -179,7 +192,11 @@ fn read(location: &Location, starts: &[DateTime<Utc>]) -> Result<Known, LedgerEr
         let reading = scope.spawn(|| {
             let reader = Reader::open(location)?;
             let spent = starts.iter().map(|start| reader.spent_since(*start));
-            Ok((reader.portions()?, spent.collect::<Result<_, _>>()?))
+            Ok(Known {
+                portions: reader.portions()?,
+                adjustments: reader.adjustments()?,
+                spent: spent.collect::<Result<_, _>>()?,
+            })
         });
         reading.join()
     });
@@ -232,7 +249,7 @@ impl Fund {
                 name: &self.name,
                 limit: self.budget.usd,
                 past: past(&window),
-                ledger: treasury.ledger.as_ref().map(|(ledger, _)| ledger),
+                ledger: treasury.ledger(),
                 noted_for: treasury.noted_for(),
                 store: treasury.store.as_ref(),
                 window,
@@ -274,6 +291,17 @@ impl Fund {
         }
     }
 
+    /// What operators have added in a window.
+    fn adjustments(&self, window: &Window, known: &[Adjustment]) -> Adjustments {
+        let mut adjustments = Adjustments::default();
+        for adjustment in known {
+            if *adjustment.budget == *self.name && *adjustment.window == *window.name {
+                adjustments.add(adjustment.id.clone(), adjustment.change);
+            }
+        }
+        adjustments
+    }
+
     /// What is told to a request that gets no money.
     pub fn refusal(&self, refusal: Refusal, need: Usd, page: &Page) -> String {
         let Budget { usd, windows, .. } = &self.budget;
@@ -282,7 +310,11 @@ impl Fund {
             Per::Total => "in all".to_owned(),
             per => format!("per {}", per.name()),
         };
-        let left = (*usd - standing.spent).max(Usd::ZERO);
+        let adjusted = match standing.adjusted {
+            Usd::ZERO => String::new(),
+            adjusted => format!(" and {adjusted} more in this window"),
+        };
+        let left = (*usd + standing.adjusted - standing.spent).max(Usd::ZERO);
         let whose = &self.owner;
         let renewed = match page.window.end {
             Some(end) => format!("; it is renewed at {}", end.format("%Y-%m-%dT%H:%M:%SZ")),
@@ -290,10 +322,10 @@ impl Fund {
         };
         match refusal {
             Refusal::Spent => format!(
-                "the budget of {whose} is {usd} USD {per}, of which {left} are left, and this request can cost {need}{renewed}"
+                "the budget of {whose} is {usd} USD {per}{adjusted}, of which {left} are left, and this request can cost {need}{renewed}"
             ),
             Refusal::Held => format!(
-                "the budget of {whose} is {usd} USD {per}, and what is left of it is reserved for requests that run; try again"
+                "the budget of {whose} is {usd} USD {per}{adjusted}, and what is left of it is reserved for requests that run; try again"
             ),
             Refusal::Lost => format!(
                 "the budget of {whose} is shared with other replicas through a store (`state`) that does not answer; try again"

@@ -3,6 +3,8 @@
 //! Invariant: a budget that exists is valid, and its amounts are exact.
 
 mod account;
+mod adjust;
+mod adjustments;
 mod alert;
 mod book;
 mod distant;
@@ -15,18 +17,22 @@ mod scripts;
 mod section;
 #[cfg(test)]
 mod simulation;
+mod standing;
 #[cfg(test)]
 mod tests;
 mod webhook;
 mod window;
 
+pub use adjust::{Adjusted, NotAdjusted, Order};
+pub use adjustments::KIND as ADJUST;
 pub use alert::{Alert, Alerter, AlerterState};
 pub use book::Book;
 pub use fund::{Fund, Owner, Treasury};
-pub use page::{Page, Reached, Standing};
+pub use page::Page;
 pub use part::Part;
 pub use purse::Refusal;
 pub use section::{BudgetSection, BudgetsSection, Share, Unbounded, WhenSpent};
+pub use standing::{Reached, Standing};
 pub use webhook::{Webhook, WebhookSection};
 pub use window::{Per, Window, Windows};
 
@@ -140,6 +146,12 @@ impl Budget {
             floor_tokens: section.floor_tokens,
             allow: section.allow.clone(),
         })
+    }
+
+    /// How many of the shares to be told are reached by what was spent of so much.
+    fn reached(&self, spent: Usd, limit: Usd) -> usize {
+        let is_reached = |share: &&Share| spent >= share.of(limit);
+        self.alert_at.iter().take_while(is_reached).count()
     }
 
     /// Whether a cost of this kind is admitted although it has no bound.

@@ -7,12 +7,14 @@ use std::time::{Duration, Instant};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
+use super::Budget;
 use super::account::{Account, Answer, Ask};
+use super::adjustments::Adjustments;
 use super::distant::Distant;
 use super::part::Part;
 use super::purse::{Effect, Past, Purse, Refusal, Waiter};
+use super::standing::{Reached, Standing};
 use super::window::Window;
-use super::{Budget, Share};
 use crate::access::state::{Store, WhenStoreLost};
 use crate::spend::Usd;
 use crate::spend::ledger::{Ledger, Portion};
@@ -36,12 +38,24 @@ pub struct Page {
 
 struct State {
     purse: Purse,
+    /// The limit as it is configured, and what operators have added to it.
+    limit: Usd,
+    adjustments: Adjustments,
+    /// What was spent when they did, until it is known which shares that leaves reached.
+    adjusted_at: Option<Usd>,
     /// The account, where it is in memory.
     account: Account,
     waiting: HashMap<Waiter, oneshot::Sender<Result<Part, Refusal>>>,
     next: Waiter,
     /// How many of the shares to be told were reached.
     told: usize,
+}
+
+impl State {
+    /// How much may be spent.
+    fn whole(&self) -> Usd {
+        self.limit + self.adjustments.sum()
+    }
 }
 
 /// What a page is opened with.
@@ -59,36 +73,6 @@ pub struct Opening<'a> {
     pub noted_for: Option<&'a Arc<str>>,
     /// Where the account is; None for here.
     pub store: Option<&'a Arc<Store>>,
-}
-
-/// A share of a budget that was reached.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reached {
-    /// Which of the budget's shares.
-    pub share: Share,
-    /// In which window.
-    pub window: Window,
-    /// What was spent by then.
-    pub spent: Usd,
-}
-
-/// How a budget stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Standing {
-    /// What was spent in the window.
-    pub spent: Usd,
-    /// What running requests have reserved; of other replicas, all that they hold.
-    pub reserved: Usd,
-    /// What may have been spent by lives of this replica that died.
-    pub unknown: Usd,
-}
-
-impl Standing {
-    /// What is left of a limit for requests to come.
-    #[must_use]
-    pub fn left(&self, limit: Usd) -> Usd {
-        (limit - self.spent - self.reserved - self.unknown).max(Usd::ZERO)
-    }
 }
 
 impl Page {
@@ -112,6 +96,9 @@ impl Page {
             noted_for: noted_for.cloned().unwrap_or_else(|| ALONE.into()),
             state: Mutex::new(State {
                 purse: Purse::new(replica, limit, past, 0),
+                limit,
+                adjustments: Adjustments::default(),
+                adjusted_at: None,
                 account: Account::default(),
                 waiting: HashMap::new(),
                 next: 0,
@@ -120,6 +107,7 @@ impl Page {
         });
         if let Some(distant) = &page.distant {
             distant.join(&page);
+            page.share_adjustments(|_| ());
         }
         page
     }
@@ -139,6 +127,8 @@ impl Page {
             if let Some(distant) = &self.distant {
                 state.purse.count_from(distant.joined());
             }
+            state.limit = limit;
+            let limit = state.whole();
             let effects = state.purse.limit(limit, now);
             let mut ask = self.carry_out(&mut state, effects, now);
             let waiter = state.next;
@@ -181,8 +171,10 @@ impl Page {
 
     /// How it stands.
     pub fn standing(&self) -> Standing {
-        let purse = &self.state.lock().purse;
+        let state = self.state.lock();
+        let purse = &state.purse;
         Standing {
+            adjusted: state.adjustments.sum(),
             spent: purse.spent(),
             reserved: purse.reserved() + purse.held_by_others(),
             unknown: purse.unknown(),
@@ -195,13 +187,19 @@ impl Page {
             return None;
         }
         let mut state = self.state.lock();
-        let share = *budget.alert_at.get(state.told)?;
         let spent = state.purse.spent();
-        (spent >= share.of(budget.usd)).then(|| {
+        let limit = budget.usd + state.adjustments.sum();
+        if let Some(spent) = state.adjusted_at.take() {
+            // What an operator has lifted out of reach is told again when it is reached again.
+            state.told = state.told.min(budget.reached(spent, limit));
+        }
+        let share = *budget.alert_at.get(state.told)?;
+        (spent >= share.of(limit)).then(|| {
             state.told += 1;
             Reached {
                 share,
                 window: self.window.clone(),
+                limit,
                 spent,
             }
         })
@@ -211,8 +209,28 @@ impl Page {
     pub fn skip_told(&self, budget: &Budget) {
         let mut state = self.state.lock();
         let spent = state.purse.spent();
-        let reached = |share: &&Share| spent >= share.of(budget.usd);
-        state.told = budget.alert_at.iter().take_while(reached).count();
+        state.told = budget.reached(spent, budget.usd + state.adjustments.sum());
+    }
+
+    /// What was spent through this page by this replica.
+    pub(super) fn settled(&self) -> Usd {
+        self.state.lock().purse.settled()
+    }
+
+    /// What operators have added, as far as is known here.
+    pub(super) fn adjustments(&self) -> Adjustments {
+        self.state.lock().adjustments.clone()
+    }
+
+    /// Operators have added to the limit; what is known already changes nothing.
+    pub(super) fn adjust(self: &Arc<Self>, adjustments: &Adjustments) {
+        self.act_on(|state, now| {
+            if !state.adjustments.merge(adjustments) {
+                return Vec::new();
+            }
+            state.adjusted_at.get_or_insert(state.purse.spent());
+            state.purse.limit(state.whole(), now)
+        });
     }
 
     /// Adds to a budget that refuses nothing.
@@ -263,12 +281,16 @@ impl Page {
     }
 
     pub(super) fn act(self: &Arc<Self>, work: impl FnOnce(&mut Purse, Instant) -> Vec<Effect>) {
+        self.act_on(|state, now| work(&mut state.purse, now));
+    }
+
+    fn act_on(self: &Arc<Self>, work: impl FnOnce(&mut State, Instant) -> Vec<Effect>) {
         let now = Instant::now();
         let mut state = self.state.lock();
         if let Some(distant) = &self.distant {
             state.purse.count_from(distant.joined());
         }
-        let effects = work(&mut state.purse, now);
+        let effects = work(&mut state, now);
         let ask = self.carry_out(&mut state, effects, now);
         drop(state);
         self.send(ask);

@@ -103,7 +103,7 @@ impl Unbounded {
 }
 
 /// Redis holds whole nano-dollars, which above 2^53 are no longer exact: nine million dollars.
-const USD_MAX: u64 = 9_000_000;
+pub(super) const USD_MAX: u64 = 9_000_000;
 
 /// Of a window; each is looked at when money is spent.
 pub(super) const ALERTS_MAX: usize = 16;

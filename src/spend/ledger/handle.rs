@@ -10,7 +10,7 @@ use parking_lot::{Condvar, Mutex};
 use tokio::sync::Notify;
 
 use super::LedgerError;
-use super::portions::{Noted, Portion};
+use super::notes::{Note, Noted};
 use super::row::Row;
 use super::section::Settings;
 use super::store::{self, Store};
@@ -69,8 +69,8 @@ pub(super) struct Shared {
 #[derive(Default)]
 pub(super) struct Queue {
     pub rows: Vec<Row>,
-    /// Portions to be noted, and who is to hear of it. They do not wait for a batch.
-    pub portions: Vec<(Portion, Noted)>,
+    /// What is to be noted, and who is to hear of it. It does not wait for a batch.
+    pub notes: Vec<(Note, Noted)>,
     /// When the first of the rows came.
     pub since: Option<Instant>,
     /// When the first of those came that the writer has in hand.
@@ -150,11 +150,11 @@ impl Ledger {
         }
     }
 
-    /// Notes a portion as soon as it can be, and calls `noted` then, from the ledger's thread. Never waits. How many wait is
-    /// bounded by who notes: one for each budget.
-    pub fn note(&self, portion: Portion, noted: Noted) {
+    /// Notes something as soon as it can be, and calls `noted` then, from the ledger's thread. Never waits. How many wait is
+    /// bounded by who notes: one for each budget, and operators.
+    pub fn note(&self, note: impl Into<Note>, noted: Noted) {
         let mut queue = self.shared.queue.lock();
-        queue.portions.push((portion, noted));
+        queue.notes.push((note.into(), noted));
         queue.is_idle = false;
         drop(queue);
         self.shared.filled.notify_one();

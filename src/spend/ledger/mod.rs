@@ -8,10 +8,12 @@
 //! handed in is stored, kept for the next try, put aside where an operator finds it, or counted in the log at the end of the
 //! process. No error text holds a secret.
 
+mod adjustments;
 mod arrays;
 mod error;
 mod handle;
 mod insert;
+mod notes;
 mod portions;
 mod postgres;
 mod query;
@@ -26,9 +28,11 @@ mod store;
 mod tests;
 mod writer;
 
+pub use adjustments::{Adjustment, Change};
 pub use error::{ErrorKind, LedgerError};
 pub use handle::{Ledger, QUEUE_MAX, Stats};
-pub use portions::{Noted, Portion};
+pub use notes::{Note, Noted};
+pub use portions::Portion;
 pub use query::{By, Difference, Group, Query, Reader, Report, Spent, Totals, correct};
 pub use row::{CacheResult, METADATA_MAX, PriceUsed, Row, USER_MAX};
 pub use section::{DetailedLedgerSection, InvalidLocation, LedgerSection, Location, Settings};

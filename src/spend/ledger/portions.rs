@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::schema::Cell;
 use crate::spend::Usd;
 
 /// What one process may have spent of a budget in one of its windows, at most.
@@ -20,8 +21,17 @@ pub struct Portion {
     pub bound: Usd,
 }
 
-/// What is called when a portion is durable, by the ledger's own thread.
-pub type Noted = Box<dyn FnOnce() + Send>;
+impl Portion {
+    /// The values of [`UPSERT`].
+    pub(super) fn cells(&self) -> Vec<Cell<'_>> {
+        let labels = [&self.budget, &self.window, &self.replica];
+        let labels = labels.map(|label| Cell::Text(Some(label)));
+        let amounts = [self.settled, self.bound].map(Usd::split);
+        let amounts = amounts.into_iter().flat_map(|(micro, pico)| [micro, pico]);
+        let amounts = amounts.map(|amount| Cell::Int(Some(amount)));
+        labels.into_iter().chain(amounts).collect()
+    }
+}
 
 /// Puts a portion in the place of what was noted of its budget, window and replica before.
 pub(super) const UPSERT: &str = "INSERT INTO portions

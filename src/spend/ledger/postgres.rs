@@ -14,10 +14,10 @@ use uuid::Uuid;
 use super::LedgerError;
 use super::arrays::{Column, columns_of_sums, transposed};
 use super::error::ErrorKind;
-use super::portions::{self, Portion};
+use super::notes::Note;
 use super::rollup::rollup;
 use super::row::Row;
-use super::schema::{self, SUMS};
+use super::schema::{self, Cell, SUMS};
 use super::server::ServerUrl;
 use super::store::Store;
 
@@ -57,7 +57,7 @@ struct Statements {
 enum Work<'w> {
     Migrate(&'w [fn() -> String]),
     Commit(&'w [Row]),
-    Note(&'w [Portion]),
+    Note(&'w [Note]),
     Refuse(&'w Row, &'w str),
     Prune(i64, usize),
 }
@@ -112,8 +112,8 @@ impl Store for PostgresStore {
         self.transact(Work::Commit(rows))
     }
 
-    fn note(&mut self, portions: &[Portion]) -> Result<(), LedgerError> {
-        self.transact(Work::Note(portions)).map(drop)
+    fn note(&mut self, notes: &[Note]) -> Result<(), LedgerError> {
+        self.transact(Work::Note(notes)).map(drop)
     }
 
     fn refuse(&mut self, row: &Row, why: &str) -> Result<(), LedgerError> {
@@ -197,7 +197,7 @@ async fn run(
     let count = match work {
         Work::Migrate(migrations) => migrate(client, migrations, &url.to_string()).await?,
         Work::Commit(rows) => commit(client, statements, rows, &url.to_string()).await?,
-        Work::Note(portions) => note_portions(client, portions).await?,
+        Work::Note(notes) => note_all(client, notes).await?,
         Work::Refuse(row, why) => refuse(client, row, why).await?,
         Work::Prune(before_ms, rows_max) => prune(client, before_ms, rows_max).await?,
     };
@@ -251,22 +251,21 @@ async fn insert_prices(client: &Client, rows: &[&Row]) -> Result<(), Trouble> {
     Ok(())
 }
 
-async fn note_portions(client: &Client, portions: &[Portion]) -> Result<usize, Trouble> {
-    for portion in portions {
-        let (settled_micro, settled_pico) = portion.settled.split();
-        let (bound_micro, bound_pico) = portion.bound.split();
-        let parameters: [(&(dyn ToSql + Sync), Type); 7] = [
-            (&&*portion.budget, Type::TEXT),
-            (&&*portion.window, Type::TEXT),
-            (&&*portion.replica, Type::TEXT),
-            (&settled_micro, Type::INT8),
-            (&settled_pico, Type::INT8),
-            (&bound_micro, Type::INT8),
-            (&bound_pico, Type::INT8),
-        ];
-        client.query_typed(portions::UPSERT, &parameters).await?;
+async fn note_all(client: &Client, notes: &[Note]) -> Result<usize, Trouble> {
+    for note in notes {
+        let (sql, cells) = note.statement();
+        let parameters = cells.iter().map(|cell| -> (&(dyn ToSql + Sync), Type) {
+            match cell {
+                Cell::Id(id) => (id, Type::UUID),
+                Cell::Int(int) => (int, Type::INT8),
+                Cell::Text(text) => (text, Type::TEXT),
+                Cell::Bool(bool) => (bool, Type::BOOL),
+            }
+        });
+        let parameters: Vec<_> = parameters.collect();
+        client.query_typed(sql, &parameters).await?;
     }
-    Ok(portions.len())
+    Ok(notes.len())
 }
 
 async fn refuse(client: &Client, row: &Row, why: &str) -> Result<usize, Trouble> {

@@ -8,6 +8,7 @@ use tokio::runtime::Runtime;
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
+use super::adjustments::{self, Adjustment, Change};
 use super::error::ErrorKind;
 use super::portions::{self, Portion};
 use super::rollup::{Sums, usage_and_money};
@@ -303,6 +304,28 @@ impl Reader {
             bound: Usd::join(micro.into(), pico.into()),
         };
         Ok(rows.into_iter().map(portion).collect())
+    }
+
+    /// The adjustments that were noted, the earlier first.
+    ///
+    /// # Errors
+    ///
+    /// A store that cannot be read.
+    pub fn adjustments(&self) -> Result<Vec<Adjustment>, LedgerError> {
+        let rows = self.select_numbers::<3>(adjustments::SELECT, &[], 6)?;
+        let adjustment = |(labels, [time_ms, micro, pico]): Labelled<3>| {
+            let [id, budget, window, kind, by, why] = <[String; 6]>::try_from(labels).ok()?;
+            Some(Adjustment {
+                id: id.into(),
+                time_ms,
+                budget: budget.into(),
+                window: window.into(),
+                change: Change::named(&kind, Usd::join(micro.into(), pico.into()))?,
+                by,
+                why,
+            })
+        };
+        Ok(rows.into_iter().filter_map(adjustment).collect())
     }
 
     /// Runs a statement whose rows are so many labels and then all sums.

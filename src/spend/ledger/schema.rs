@@ -125,6 +125,17 @@ CREATE TABLE portions (
   bound_pico {{int}} NOT NULL,
   PRIMARY KEY (budget, time_window, replica)
 ) {{tail}};
+CREATE TABLE adjustments (
+  id {{text}} NOT NULL PRIMARY KEY,
+  time_ms {{int}} NOT NULL,
+  budget {{text}} NOT NULL,
+  time_window {{text}} NOT NULL,
+  kind {{text}} NOT NULL,
+  amount_micro {{int}} NOT NULL,
+  amount_pico {{int}} NOT NULL,
+  by_whom {{text}} NOT NULL,
+  why {{text}} NOT NULL
+) {{tail}};
 CREATE TABLE refused (
   id {{uuid}} NOT NULL PRIMARY KEY,
   time_ms {{int}} NOT NULL,

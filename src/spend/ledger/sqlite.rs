@@ -13,7 +13,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, params, pa
 use super::LedgerError;
 use super::error::ErrorKind;
 use super::insert;
-use super::portions::{self, Portion};
+use super::notes::Note;
 use super::rollup::{Place, Sums, rollup};
 use super::row::Row;
 use super::schema::{self, Cell};
@@ -108,21 +108,12 @@ impl Store for SqliteStore {
         })
     }
 
-    fn note(&mut self, portions: &[Portion]) -> Result<(), LedgerError> {
+    fn note(&mut self, notes: &[Note]) -> Result<(), LedgerError> {
         self.transact(|connection| {
-            let mut upsert = connection.prepare_cached(portions::UPSERT)?;
-            for portion in portions {
-                let (settled_micro, settled_pico) = portion.settled.split();
-                let (bound_micro, bound_pico) = portion.bound.split();
-                upsert.execute(params![
-                    &*portion.budget,
-                    &*portion.window,
-                    &*portion.replica,
-                    settled_micro,
-                    settled_pico,
-                    bound_micro,
-                    bound_pico
-                ])?;
+            for note in notes {
+                let (sql, cells) = note.statement();
+                let mut statement = connection.prepare_cached(sql)?;
+                statement.execute(params_from_iter(cells))?;
             }
             Ok(())
         })

@@ -1,7 +1,7 @@
 //! What the writer asks of a store, and which store a place has.
 
 use super::LedgerError;
-use super::portions::Portion;
+use super::notes::Note;
 use super::postgres::PostgresStore;
 use super::row::Row;
 use super::section::Location;
@@ -13,8 +13,8 @@ pub(super) trait Store: Send {
     /// Tells how many were new. An error of kind `Row` says that one of them will never be taken.
     fn commit(&mut self, rows: &[Row]) -> Result<usize, LedgerError>;
 
-    /// Notes portions of budgets, in one transaction.
-    fn note(&mut self, portions: &[Portion]) -> Result<(), LedgerError>;
+    /// Notes what budgets need, in one transaction.
+    fn note(&mut self, notes: &[Note]) -> Result<(), LedgerError>;
 
     /// Keeps a row aside that will never be taken.
     fn refuse(&mut self, row: &Row, why: &str) -> Result<(), LedgerError>;

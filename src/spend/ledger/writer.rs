@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::LedgerError;
 use super::handle::{QUEUE_MAX, Queue, Shared};
-use super::portions::{Noted, Portion};
+use super::notes::{Note, Noted};
 use super::row::Row;
 use super::schema::{self, now_ms};
 use super::section::Settings;
@@ -37,7 +37,7 @@ pub(super) struct Writer {
     log: Sink,
     /// What was taken and is not stored.
     taken: Vec<Row>,
-    taken_portions: Vec<(Portion, Noted)>,
+    taken_notes: Vec<(Note, Noted)>,
     outage: Option<Outage>,
     prune_at: Instant,
 }
@@ -59,7 +59,7 @@ impl Writer {
             keep: settings.keep,
             log,
             taken: Vec::new(),
-            taken_portions: Vec::new(),
+            taken_notes: Vec::new(),
             outage: None,
             prune_at: Instant::now(),
         }
@@ -69,7 +69,7 @@ impl Writer {
     pub fn run(mut self) {
         loop {
             self.gather_rows();
-            if self.store_taken() && self.store_portions() {
+            if self.store_taken() && self.store_notes() {
                 self.note_recovery();
             }
             let is_closing = self.shared.is_closing.load(Ordering::Acquire);
@@ -85,16 +85,15 @@ impl Writer {
     }
 
     fn has_rows(&self) -> bool {
-        let is_taken = !self.taken.is_empty() || !self.taken_portions.is_empty();
         let queue = self.shared.queue.lock();
-        is_taken || !queue.rows.is_empty() || !queue.portions.is_empty()
+        self.is_in_hand() || !queue.rows.is_empty() || !queue.notes.is_empty()
     }
 
     /// Waits for a first row or for something else to do, then until its batch is due, and takes what is there.
     fn gather_rows(&mut self) {
         let closing = || self.shared.is_closing.load(Ordering::Acquire);
         let mut queue = self.shared.queue.lock();
-        let has_nothing = |queue: &Queue| queue.rows.is_empty() && queue.portions.is_empty();
+        let has_nothing = |queue: &Queue| queue.rows.is_empty() && queue.notes.is_empty();
         while has_nothing(&queue) && !self.is_in_hand() && !closing() {
             queue.is_idle = true;
             let waited = self.shared.filled.wait_until(&mut queue, self.prune_at);
@@ -106,15 +105,14 @@ impl Writer {
         queue.is_idle = false;
         if let Some(since) = queue.since.filter(|_| !self.is_in_hand()) {
             let due = since + self.gather;
-            let is_urgent =
-                |queue: &Queue| queue.wanted > queue.stored || !queue.portions.is_empty();
+            let is_urgent = |queue: &Queue| queue.wanted > queue.stored || !queue.notes.is_empty();
             while queue.rows.len() < BATCH_MAX && !is_urgent(&queue) && !closing() {
                 if self.shared.filled.wait_until(&mut queue, due).timed_out() {
                     break;
                 }
             }
         }
-        self.taken_portions.append(&mut queue.portions);
+        self.taken_notes.append(&mut queue.notes);
         // An outage leaves rows in hand: the new ones line up behind them.
         if self.taken.is_empty() {
             std::mem::swap(&mut self.taken, &mut queue.rows);
@@ -153,24 +151,21 @@ impl Writer {
 
     /// Whether something is left in hand from an outage.
     fn is_in_hand(&self) -> bool {
-        !self.taken.is_empty() || !self.taken_portions.is_empty()
+        !self.taken.is_empty() || !self.taken_notes.is_empty()
     }
 
-    /// Notes the portions in hand, and tells those who wait for that. The last of several of one budget counts.
-    fn store_portions(&mut self) -> bool {
-        if self.taken_portions.is_empty() {
+    /// Notes what is in hand, and tells those who wait for that. The last of several portions of one budget counts.
+    fn store_notes(&mut self) -> bool {
+        if self.taken_notes.is_empty() {
             return true;
         }
-        let portions: Vec<_> = self
-            .taken_portions
-            .iter()
-            .map(|(portion, _)| portion.clone())
-            .collect();
-        if let Err(error) = self.store.note(&portions) {
+        let notes = self.taken_notes.iter().map(|(note, _)| note.clone());
+        let notes: Vec<_> = notes.collect();
+        if let Err(error) = self.store.note(&notes) {
             self.note_failure(&error, self.taken.len());
             return false;
         }
-        let taken = std::mem::take(&mut self.taken_portions);
+        let taken = std::mem::take(&mut self.taken_notes);
         taken.into_iter().for_each(|(_, noted)| noted());
         true
     }

@@ -1,5 +1,6 @@
 //! Budgets: never exceeded, by one caller or a thousand, through crashes; and what is told of them.
 
+mod adjusted;
 mod crashes;
 mod kept;
 mod replicas;

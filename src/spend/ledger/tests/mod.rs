@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::adjustments::{Adjustment, Change};
+use super::notes::Note;
 use super::portions::Portion;
 use super::row::{CacheResult, PriceUsed, Row};
 use super::section::{Location, Settings};
@@ -356,18 +358,21 @@ fn portions_and_what_was_spent_are_read_back(store: &mut dyn Store, location: &L
         portion("a", "2026-01", 5),
         portion("a", "2026-02", 6_000_000_000_007),
     ];
-    store.note(&first).unwrap();
+    store.note(&first.clone().map(Note::from)).unwrap();
     let of_another = Portion {
         replica: "another".into(),
         ..portion("a", "2026-01", 9)
     };
     store
-        .note(&[
-            portion("b", "total", 1),
-            portion("a", "2026-01", 3),
-            portion("a", "2026-01", 4),
-            of_another.clone(),
-        ])
+        .note(
+            &[
+                portion("b", "total", 1),
+                portion("a", "2026-01", 3),
+                portion("a", "2026-01", 4),
+                of_another.clone(),
+            ]
+            .map(Note::from),
+        )
         .unwrap();
     let mut portions = Reader::open(location).unwrap().portions().unwrap();
     portions.sort_by(|a, b| {
@@ -408,10 +413,32 @@ fn portions_and_what_was_spent_are_read_back(store: &mut dyn Store, location: &L
     }
 }
 
+fn adjustments_are_put_down_once_and_read_back(store: &mut dyn Store, location: &Location) {
+    let adjustment = |id: &str, time_ms, change| Adjustment {
+        id: id.into(),
+        time_ms,
+        budget: "team:a|month|UTC".into(),
+        window: "2026-01".into(),
+        change,
+        by: "Jané <jane@example.com>".to_owned(),
+        why: "it's launch week".to_owned(),
+    };
+    let raise = adjustment("r", 2, Change::Raise(Usd::from_pico(25_000_000_000_007)));
+    let reset = adjustment("s", 1, Change::Reset(Usd::from_pico(3)));
+    let other = adjustment("r", 9, Change::Raise(Usd::from_pico(1)));
+    store
+        .note(&[raise.clone().into(), reset.clone().into()])
+        .unwrap();
+    store.note(&[other.into()]).unwrap();
+    let adjustments = Reader::open(location).unwrap().adjustments().unwrap();
+    assert_eq!(adjustments, [reset, raise]);
+}
+
 /// Starts from nothing; both stores go through these.
 fn all_of_it(store: &mut dyn Store, location: &Location) {
     a_replayed_batch_counts_once(store, location);
     rows_that_sums_cannot_take_are_refused(store, location);
     old_rows_go_and_their_sums_stay(store, location);
     portions_and_what_was_spent_are_read_back(store, location);
+    adjustments_are_put_down_once_and_read_back(store, location);
 }

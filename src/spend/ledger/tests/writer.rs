@@ -20,7 +20,7 @@ struct FakeState {
     largest: Mutex<usize>,
     refused: Mutex<HashSet<uuid::Uuid>>,
     old_rows: Mutex<usize>,
-    portions: Mutex<Vec<Portion>>,
+    notes: Mutex<Vec<Note>>,
 }
 
 impl Fake {
@@ -47,11 +47,11 @@ impl Store for Fake {
         Ok(rows.len())
     }
 
-    fn note(&mut self, portions: &[Portion]) -> Result<(), LedgerError> {
+    fn note(&mut self, notes: &[Note]) -> Result<(), LedgerError> {
         if self.0.is_down.load(Ordering::Relaxed) {
             return Err(Self::error(ErrorKind::Full));
         }
-        self.0.portions.lock().extend_from_slice(portions);
+        self.0.notes.lock().extend_from_slice(notes);
         Ok(())
     }
 
@@ -226,10 +226,13 @@ fn portions_are_noted_at_once_and_through_outages() {
     until("all are noted", || noted.load(Ordering::SeqCst) == 3);
     let bounds: Vec<_> = fake
         .0
-        .portions
+        .notes
         .lock()
         .iter()
-        .map(|portion| portion.bound.pico())
+        .map(|note| match note {
+            Note::Portion(portion) => portion.bound.pico(),
+            Note::Adjustment(_) => unreachable!("none was noted"),
+        })
         .collect();
     assert_eq!(bounds, [1, 2, 3]);
     until("the outage is over", || lines.count("work again") == 1);
