@@ -1,6 +1,7 @@
 //! Budgets as operators see them: what is told when a share of one is spent, how each stands, and metrics.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
@@ -8,6 +9,9 @@ use serde_json::{Value, json};
 use crate::access::budgets::{Alert, Alerter, Budget, Fund, Owner};
 use crate::pipeline::{Gateway, Notice};
 use crate::telemetry::{BudgetState, Level};
+
+/// So long replicas remember that one of them has told of a share: longer than any window but `total`.
+const TOLD_FOR: Duration = Duration::from_secs(60 * 24 * 60 * 60);
 
 /// Tells what happens to budgets, in the log, in a metric and to their webhooks; for as long as the process lives.
 pub async fn tell(gateway: Arc<Gateway>, alerter: Alerter) {
@@ -31,6 +35,11 @@ pub async fn tell(gateway: Arc<Gateway>, alerter: Alerter) {
                     spent: reached.spent,
                     when_spent: fund.budget.when_spent,
                 };
+                if let Some(state) = &gateway.state
+                    && !state.is_first(&alert.id(), TOLD_FOR).await
+                {
+                    continue;
+                }
                 tell_reached(&gateway, &fund.owner, &alert);
                 if let Some(webhook) = &fund.budget.webhook {
                     alerter.send(webhook, &alert);

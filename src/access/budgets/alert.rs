@@ -290,7 +290,7 @@ impl Message {
 
 impl Alert {
     /// What the same alert has whoever sends it, so that it is known for the same if two replicas do, or one does again.
-    fn id(&self) -> String {
+    pub fn id(&self) -> String {
         let or_none = |text: &Option<String>| text.clone().unwrap_or_default();
         let parts = [
             self.budget.clone(),

@@ -101,7 +101,8 @@ impl Distant {
         let answered = move |reply: Result<Reply, NoAnswer>| {
             let answer = reply.ok().and_then(|reply| read(ask.seq, &reply));
             match answer {
-                Some((answer, run)) => page.answered(answer, &run),
+                // Another life of Redis than was meant has not been told what others have.
+                Some((answer, run)) => page.answered(answer, (run == era.run).then_some(&run)),
                 None => page.lost(&store),
             }
         };

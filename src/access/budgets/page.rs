@@ -262,10 +262,11 @@ impl Page {
         self.act(Purse::close);
     }
 
-    /// The account has answered, in this life of Redis.
-    pub(super) fn answered(self: &Arc<Self>, answer: Answer, run: &Arc<str>) {
+    /// The account has answered. `told` is the life of Redis that has now been told what this replica has and knows.
+    pub(super) fn answered(self: &Arc<Self>, answer: Answer, told: Option<&Arc<str>>) {
         self.act(|purse, now| {
-            if let (Some(distant), true) = (&self.distant, purse.is_heard(&answer)) {
+            if let (Some(distant), Some(run), true) = (&self.distant, told, purse.is_heard(&answer))
+            {
                 distant.heard_by(run);
             }
             purse.answered(answer, now)

@@ -28,12 +28,12 @@ pub use url::{Address, Login};
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, LazyLock, Weak};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use parking_lot::{Mutex, RwLock};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::telemetry::{Log, StateMetrics};
 use call::Call;
@@ -52,6 +52,12 @@ pub struct Script {
     pub name: &'static str,
     script: redis::Script,
 }
+
+/// Answers 1 to the first who asks.
+static ONCE: LazyLock<Script> = LazyLock::new(|| {
+    let text = "return redis.call('SET', KEYS[1], 1, 'NX', 'PX', ARGV[1]) and 1 or 0";
+    Script::new("once.lua", text)
+});
 
 /// What a script answered: a number or a text is a list of one.
 pub type Reply = Vec<Value>;
@@ -310,6 +316,24 @@ impl Store {
             silent.as_millis().to_string(),
         ];
         self.call(&members::REMOVE, members::KEY, arguments, answered);
+    }
+
+    /// Whether this replica is the first of all that says so, of something that is to be said once within `lives`. Where Redis does
+    /// not answer everybody is the first.
+    pub async fn is_first(&self, what: &str, lives: Duration) -> bool {
+        let (sender, first) = oneshot::channel();
+        let answered = move |reply: Result<Reply, NoAnswer>| {
+            // Whoever asked may have left.
+            let _ = sender.send(reply != Ok(vec![Value::Int(0)]));
+        };
+        let arguments = vec![lives.as_millis().to_string()];
+        self.call(
+            &ONCE,
+            &format!("said:{what}"),
+            arguments,
+            Box::new(answered),
+        );
+        first.await.unwrap_or(true)
     }
 
     // === Prompts

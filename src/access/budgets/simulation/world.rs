@@ -86,7 +86,7 @@ enum Event {
     Arrive(usize),
     End(usize, u64, Waiter),
     Asked(usize, u64, Era, Message, Vec<Told>),
-    Answered(usize, u64, u64, Reply),
+    Answered(usize, u64, Option<u64>, Reply),
     Beat(usize, u64),
     Beaten(usize, u64, u64, Duration),
     Heard(usize, u64, Era),
@@ -213,9 +213,11 @@ impl World {
                     held,
                 } = answer;
                 let reply = (seq, heard, is_open, [granted, spent, held]);
-                self.maybe_later(Event::Answered(replica, life, self.store.run, reply));
+                // To whoever meant another life of the store it did not say what all have.
+                let told = (believed.0 == self.store.run).then_some(believed.0);
+                self.maybe_later(Event::Answered(replica, life, told, reply));
             }
-            Event::Answered(replica, life, run, reply) if self.lives(replica, life) => {
+            Event::Answered(replica, life, told, reply) if self.lives(replica, life) => {
                 let (seq, heard, is_open, [granted, spent, held]) = reply;
                 let answer = Answer {
                     seq,
@@ -227,8 +229,10 @@ impl World {
                 };
                 let now = self.instant(replica);
                 let is_heard = self.purse(replica).is_heard(&answer);
-                let told = &mut self.replicas[replica].told;
-                *told = if is_heard { run.max(*told) } else { *told };
+                if let Some(run) = told.filter(|_| is_heard) {
+                    let told = &mut self.replicas[replica].told;
+                    *told = run.max(*told);
+                }
                 let effects = self.purse(replica).answered(answer, now);
                 self.carry_out(replica, effects);
             }

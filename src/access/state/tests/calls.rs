@@ -102,3 +102,17 @@ fn calls_beyond_what_may_wait_are_lost_at_once() {
     assert_eq!(lost, calls);
     reached(&store);
 }
+
+#[tokio::test]
+async fn what_is_to_be_said_once_is_said_by_the_first() {
+    let redis = Redis::start();
+    let [a, b] = std::array::from_fn(|_| connected(&redis));
+    let minute = Duration::from_secs(60);
+    assert!(a.is_first("half is spent", minute).await);
+    assert!(
+        !b.is_first("half is spent", minute).await && !a.is_first("half is spent", minute).await
+    );
+    assert!(b.is_first("all is spent", minute).await);
+    drop(redis);
+    assert!(b.is_first("half is spent", minute).await);
+}
