@@ -130,12 +130,13 @@ async fn replicas_are_listed_and_leave_when_they_end() {
     third.kill();
     // It may live.
     assert_eq!(forget(&first, &names[1]).await, 409);
-    let value = "1,1,1";
+    let value = "1,1,1,,";
     redis.command(&["HSET", "tollgate:{members}", &names[1], value]);
     // So long ago that Redis forgets it by itself.
     become_known(&first, 1).await;
     assert_eq!(forget(&first, &names[1]).await, 404);
-    assert_eq!(forget(&first, "nobody").await, 400);
+    assert_eq!(forget(&first, "nobody").await, 404);
+    assert_eq!(forget(&first, &"x".repeat(129)).await, 400);
 }
 
 #[tokio::test]

@@ -56,7 +56,9 @@ pub struct Purse {
     asked: Option<Asked>,
     /// Before this time the account is not asked for what it did not have.
     ask_again: Option<Instant>,
-    /// The account had less than was wanted when it was last asked.
+    /// The account had less than was wanted when it was last asked, …
+    is_short: bool,
+    /// … and that will not change soon: nobody holds anything, or those who do have been asked for what lies idle.
     has_asked_in_vain: bool,
     /// What all others had spent when the account was last heard of.
     spent_by_others: Usd,
@@ -141,6 +143,7 @@ impl Purse {
             seq,
             asked: None,
             ask_again: None,
+            is_short: false,
             has_asked_in_vain: false,
             spent_by_others: Usd::ZERO,
             had_by_others: None,
@@ -209,8 +212,11 @@ impl Purse {
             self.spent_by_others = Usd::from_nano(answer.spent) - asked.settled;
             let held_by_others = Usd::from_nano(answer.held - answer.granted) - asked.held;
             self.had_by_others = Some(self.spent_by_others + held_by_others);
-            self.has_asked_in_vain = answer.granted < asked.want;
-            let is_in_vain = answer.granted == 0 && asked.is_for_more || self.has_asked_in_vain;
+            let was_short = self.is_short;
+            self.is_short = answer.granted < asked.want;
+            let is_all = was_short || held_by_others <= Usd::ZERO;
+            self.has_asked_in_vain = self.is_short && is_all;
+            let is_in_vain = answer.granted == 0 && asked.is_for_more || self.is_short;
             self.ask_again = is_in_vain.then(|| now + ASK_EVERY);
         } else {
             self.ask_again = Some(now + ASK_EVERY);
@@ -408,16 +414,26 @@ impl Purse {
         self.asked = self.asked.filter(|asked| now < asked.at + ANSWER_WITHIN);
     }
 
-    /// Refuses who has waited long enough: not while the answer may be under way, to somebody who would wait for no longer.
+    /// Refuses who has waited long enough, or gives him what there is: not while the answer may be under way, to somebody who
+    /// would wait for no longer.
     fn refuse_late(&mut self, effects: &mut Vec<Effect>, now: Instant) {
         let grace = self.grace();
-        self.waiting.retain(|one| {
-            let is_late = one.until + grace <= now;
-            if is_late {
+        let mut waiting = std::mem::take(&mut self.waiting);
+        waiting.retain(|one| {
+            if now < one.until + grace {
+                return true;
+            }
+            let usable = self.usable();
+            if one.need <= usable {
+                let admitted = one.want.min(usable);
+                self.reserved += admitted;
+                effects.push(Effect::Admit(one.id, admitted));
+            } else {
                 effects.push(Effect::Refuse(one.id, Refusal::Held));
             }
-            !is_late
+            false
         });
+        self.waiting = waiting;
     }
 
     fn grace(&self) -> Duration {

@@ -28,7 +28,8 @@ for i = 1, #fields, 2 do
         era = { run_id = of, since = tonumber(since), is_new = is_new == '1' }
     else
         local beat, seen_there, joined, told_there, of = string.match(value, '^(%d+),(%d+),(%d+),(%x*),(%x*)$')
-        members[name] = {
+        -- What another version has written is as good as lost.
+        members[name] = beat and {
             beat = tonumber(beat), seen = tonumber(seen_there), joined = tonumber(joined), told = told_there, life = of
         }
     end
