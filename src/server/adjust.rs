@@ -76,11 +76,20 @@ pub async fn answer(rest: &str, gateway: &Gateway, session: &mut ServerSession) 
             json(StatusCode::OK, &shown(&fund, &adjusted))
         }
         Err(problem) => {
+            let reason = problem.to_string();
+            let fields = [
+                ("budget", &*fund.name),
+                ("by", &order.by),
+                ("why", &order.why),
+                ("error", &reason),
+            ];
+            let message = "budget not adjusted";
+            gateway.log.event(Level::Warn, message, &fields);
             let status = match problem {
                 NotAdjusted::TooMuch | NotAdjusted::TooMany => StatusCode::CONFLICT,
                 NotAdjusted::Lost | NotAdjusted::NotDurable => StatusCode::SERVICE_UNAVAILABLE,
             };
-            error(status, &problem.to_string())
+            error(status, &reason)
         }
     }
 }

@@ -152,8 +152,10 @@ async fn note(
         let _ = sender.send(());
     };
     ledger.note(adjustment, Box::new(on_noted));
-    let noted = tokio::time::timeout(NOTED_WITHIN, noted).await;
-    noted.map_or(Err(NotAdjusted::NotDurable), |_| Ok(()))
+    match tokio::time::timeout(NOTED_WITHIN, noted).await {
+        Ok(Ok(())) => Ok(()),
+        _ => Err(NotAdjusted::NotDurable),
+    }
 }
 
 /// Tells the other replicas, where there are any, and whether they could be told.

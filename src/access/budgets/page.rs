@@ -352,6 +352,10 @@ impl Page {
         let portion = Portion {
             budget: self.name.clone(),
             window: self.window.name.clone(),
+            ends_ms: self
+                .window
+                .end
+                .map_or(i64::MAX, |end| end.timestamp_millis()),
             replica: self.noted_for.clone(),
             settled,
             bound,

@@ -13,6 +13,8 @@ pub struct Portion {
     pub budget: Arc<str>,
     /// The window, by its name.
     pub window: Arc<str>,
+    /// When the window ends, in milliseconds of Unix time; [`i64::MAX`] of one that does not.
+    pub ends_ms: i64,
     /// Which of the replicas that share the ledger; empty where each has its own.
     pub replica: Arc<str>,
     /// All that was spent in the window when this was noted.
@@ -28,18 +30,26 @@ impl Portion {
         let labels = labels.map(|label| Cell::Text(Some(label)));
         let amounts = [self.settled, self.bound].map(Usd::split);
         let amounts = amounts.into_iter().flat_map(|(micro, pico)| [micro, pico]);
-        let amounts = amounts.map(|amount| Cell::Int(Some(amount)));
-        labels.into_iter().chain(amounts).collect()
+        let numbers = amounts.chain([self.ends_ms]);
+        let numbers = numbers.map(|number| Cell::Int(Some(number)));
+        labels.into_iter().chain(numbers).collect()
     }
 }
 
 /// Puts a portion in the place of what was noted of its budget, window and replica before.
 pub(super) const UPSERT: &str = "INSERT INTO portions
- (budget, time_window, replica, settled_micro, settled_pico, bound_micro, bound_pico) VALUES ($1, $2, $3, $4, $5, $6, $7)
+ (budget, time_window, replica, settled_micro, settled_pico, bound_micro, bound_pico, ends_ms)
+ VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
  ON CONFLICT (budget, time_window, replica) DO UPDATE SET settled_micro = excluded.settled_micro,
- settled_pico = excluded.settled_pico, bound_micro = excluded.bound_micro, bound_pico = excluded.bound_pico";
+ settled_pico = excluded.settled_pico, bound_micro = excluded.bound_micro, bound_pico = excluded.bound_pico,
+ ends_ms = excluded.ends_ms";
 
-/// Reads all of them: three labels and four numbers.
+/// Reads all of them: three labels and five numbers.
 pub(super) const SELECT: &str =
-    "SELECT budget, time_window, replica, settled_micro, settled_pico, bound_micro, bound_pico
+    "SELECT budget, time_window, replica, settled_micro, settled_pico, bound_micro, bound_pico, ends_ms
  FROM portions";
+
+/// Deletes up to so many of those whose windows ended before.
+pub(super) const PRUNE: &str =
+    "DELETE FROM portions WHERE (budget, time_window, replica) IN (SELECT budget, time_window, replica
+ FROM portions WHERE ends_ms < $1 ORDER BY budget, time_window, replica LIMIT $2)";

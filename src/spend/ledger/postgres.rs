@@ -15,6 +15,7 @@ use super::LedgerError;
 use super::arrays::{Column, columns_of_sums, transposed};
 use super::error::ErrorKind;
 use super::notes::Note;
+use super::portions;
 use super::rollup::rollup;
 use super::row::Row;
 use super::schema::{self, Cell, SUMS};
@@ -60,6 +61,7 @@ enum Work<'w> {
     Note(&'w [Note]),
     Refuse(&'w Row, &'w str),
     Prune(i64, usize),
+    PrunePortions(i64, usize),
 }
 
 impl PostgresStore {
@@ -122,6 +124,10 @@ impl Store for PostgresStore {
 
     fn prune(&mut self, before_ms: i64, rows_max: usize) -> Result<usize, LedgerError> {
         self.transact(Work::Prune(before_ms, rows_max))
+    }
+
+    fn prune_portions(&mut self, before_ms: i64, rows_max: usize) -> Result<usize, LedgerError> {
+        self.transact(Work::PrunePortions(before_ms, rows_max))
     }
 }
 
@@ -200,6 +206,9 @@ async fn run(
         Work::Note(notes) => note_all(client, notes).await?,
         Work::Refuse(row, why) => refuse(client, row, why).await?,
         Work::Prune(before_ms, rows_max) => prune(client, before_ms, rows_max).await?,
+        Work::PrunePortions(before_ms, rows_max) => {
+            prune_portions(client, before_ms, rows_max).await?
+        }
     };
     client.batch_execute("COMMIT").await?;
     Ok(count)
@@ -301,6 +310,18 @@ async fn prune(client: &Client, before_ms: i64, rows_max: usize) -> Result<usize
         note(client, "pruned_before_ms", before_ms).await?;
     }
     Ok(deleted)
+}
+
+async fn prune_portions(
+    client: &Client,
+    before_ms: i64,
+    rows_max: usize,
+) -> Result<usize, Trouble> {
+    let limit = i64::try_from(rows_max).unwrap_or(i64::MAX);
+    let sql = format!("{} RETURNING 1", portions::PRUNE);
+    let parameters: [(&(dyn ToSql + Sync), Type); 2] =
+        [(&before_ms, Type::INT8), (&limit, Type::INT8)];
+    Ok(client.query_typed(&sql, &parameters).await?.len())
 }
 
 /// Brings the tables up to date.

@@ -295,14 +295,16 @@ impl Reader {
     ///
     /// A store that cannot be read.
     pub fn portions(&self) -> Result<Vec<Portion>, LedgerError> {
-        let rows = self.select_numbers::<4>(portions::SELECT, &[], 3)?;
-        let portion = |(labels, [settled_micro, settled_pico, micro, pico]): Labelled<4>| Portion {
-            budget: labels[0].as_str().into(),
-            window: labels[1].as_str().into(),
-            replica: labels[2].as_str().into(),
-            settled: Usd::join(settled_micro.into(), settled_pico.into()),
-            bound: Usd::join(micro.into(), pico.into()),
-        };
+        let rows = self.select_numbers::<5>(portions::SELECT, &[], 3)?;
+        let portion =
+            |(labels, [settled_micro, settled_pico, micro, pico, ends_ms]): Labelled<5>| Portion {
+                budget: labels[0].as_str().into(),
+                window: labels[1].as_str().into(),
+                ends_ms,
+                replica: labels[2].as_str().into(),
+                settled: Usd::join(settled_micro.into(), settled_pico.into()),
+                bound: Usd::join(micro.into(), pico.into()),
+            };
         Ok(rows.into_iter().map(portion).collect())
     }
 

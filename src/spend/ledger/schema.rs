@@ -123,6 +123,7 @@ CREATE TABLE portions (
   settled_pico {{int}} NOT NULL,
   bound_micro {{int}} NOT NULL,
   bound_pico {{int}} NOT NULL,
+  ends_ms {{int}} NOT NULL,
   PRIMARY KEY (budget, time_window, replica)
 ) {{tail}};
 CREATE TABLE adjustments (

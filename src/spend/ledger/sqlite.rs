@@ -14,6 +14,7 @@ use super::LedgerError;
 use super::error::ErrorKind;
 use super::insert;
 use super::notes::Note;
+use super::portions;
 use super::rollup::{Place, Sums, rollup};
 use super::row::Row;
 use super::schema::{self, Cell};
@@ -148,6 +149,11 @@ impl Store for SqliteStore {
             }
             Ok(deleted)
         })
+    }
+
+    fn prune_portions(&mut self, before_ms: i64, rows_max: usize) -> Result<usize, LedgerError> {
+        let limit = i64::try_from(rows_max).unwrap_or(i64::MAX);
+        self.transact(|connection| Ok(connection.execute(portions::PRUNE, [before_ms, limit])?))
     }
 }
 

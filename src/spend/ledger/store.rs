@@ -21,6 +21,9 @@ pub(super) trait Store: Send {
 
     /// Deletes up to `rows_max` of the rows that are older than `before_ms`. Tells how many it deleted.
     fn prune(&mut self, before_ms: i64, rows_max: usize) -> Result<usize, LedgerError>;
+
+    /// Deletes up to `rows_max` of the portions whose windows ended before `before_ms`. Tells how many it deleted.
+    fn prune_portions(&mut self, before_ms: i64, rows_max: usize) -> Result<usize, LedgerError>;
 }
 
 /// Opens or creates a store, brings its tables up to date, and makes sure that it can be written.

@@ -25,6 +25,9 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::fro
 /// How often rows are looked for that are older than they are kept.
 const PRUNE_EVERY: Duration = Duration::from_secs(60 * 60);
 
+/// How long portions are kept when their windows have ended: by then nobody's clock is in those any more.
+const PORTIONS_KEPT: Duration = Duration::from_secs(2 * 24 * 60 * 60);
+
 /// How many of them are deleted at once: some milliseconds, so that no commit waits for long.
 pub(super) const PRUNE_ROWS: usize = 1000;
 
@@ -280,11 +283,16 @@ impl Writer {
         }
     }
 
-    /// Deletes one portion of what is too old; the next one follows after the next batch, until there is none.
+    /// Deletes some of what is too old; more follows after the next batch, until there is none.
     fn prune(&mut self) {
         let keep_ms = i64::try_from(self.keep.as_millis()).unwrap_or(i64::MAX);
         let before_ms = now_ms().saturating_sub(keep_ms);
         let pruned = self.store.prune(before_ms, PRUNE_ROWS);
+        if pruned == Ok(PRUNE_ROWS) {
+            return;
+        }
+        let ended_ms = now_ms().saturating_sub(PORTIONS_KEPT.as_millis() as i64);
+        let pruned = pruned.and_then(|_| self.store.prune_portions(ended_ms, PRUNE_ROWS));
         if pruned == Ok(PRUNE_ROWS) {
             return;
         }

@@ -1,7 +1,7 @@
 //! What operators add to budgets.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono_tz::Tz;
 
@@ -11,7 +11,7 @@ use crate::access::budgets::{
     WhenSpent, Windows,
 };
 use crate::spend::Usd;
-use crate::spend::ledger::Change;
+use crate::spend::ledger::{Change, Ledger, Location, Settings};
 
 /// More than it takes to ask an account again.
 const WAIT: Duration = Duration::from_secs(60);
@@ -46,8 +46,11 @@ struct Scene {
 
 impl Scene {
     fn set(dollars: i128, alert_at: &str) -> Self {
+        Self::with(Treasury::new(None, None), dollars, alert_at)
+    }
+
+    fn with(treasury: Treasury, dollars: i128, alert_at: &str) -> Self {
         let fund = Arc::new(fund(dollars, alert_at));
-        let treasury = Treasury::new(None, None);
         treasury.open(std::iter::once(&fund)).unwrap();
         let page = fund.present().unwrap();
         Self {
@@ -196,4 +199,33 @@ async fn more_than_can_be_counted_is_refused() {
     let refused = scene.adjust(Some(usd(1))).await;
     assert_eq!(refused.unwrap_err(), NotAdjusted::TooMany);
     assert_eq!(scene.left(), usd(1_010));
+}
+
+/// The clock is paused while nothing but the ledger's own thread has something to do, so no time is waited out.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_adjusted_before_it_is_durable() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("ledger.db");
+    let settings = Settings {
+        location: Location::Sqlite(file.clone()),
+        commit_every: Duration::from_millis(20),
+        keep: Duration::from_secs(3_600),
+    };
+    let ledger = Arc::new(Ledger::open(&settings, |_, _, _| ()).unwrap());
+    let treasury = Treasury::new(Some((ledger, settings.location)), None);
+    let scene = Scene::with(treasury.clone(), 10, "[]");
+    let other = rusqlite::Connection::open(&file).unwrap();
+    other.busy_timeout(WAIT).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let refused = scene.adjust(Some(usd(5))).await;
+    assert_eq!(refused.unwrap_err(), NotAdjusted::NotDurable);
+    assert_eq!(scene.left(), usd(10));
+    other.execute_batch("ROLLBACK").unwrap();
+    let since = Instant::now();
+    while scene.left() != usd(15) {
+        assert!(since.elapsed() < WAIT, "the ledger takes it");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // Whoever comes later knows of it.
+    assert_eq!(Scene::with(treasury, 10, "[]").left(), usd(15));
 }

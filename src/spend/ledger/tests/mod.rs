@@ -350,6 +350,11 @@ fn portions_and_what_was_spent_are_read_back(store: &mut dyn Store, location: &L
     let portion = |budget: &str, window: &str, bound| Portion {
         budget: budget.into(),
         window: window.into(),
+        ends_ms: if window == "total" {
+            i64::MAX
+        } else {
+            START_MS
+        },
         replica: "".into(),
         settled: Usd::from_pico(bound / 2),
         bound: Usd::from_pico(bound),
@@ -388,6 +393,12 @@ fn portions_and_what_was_spent_are_read_back(store: &mut dyn Store, location: &L
             portion("b", "total", 1)
         ]
     );
+    // Those of windows that have ended go, as many as are to go at once.
+    assert_eq!(store.prune_portions(START_MS, 100).unwrap(), 0);
+    assert_eq!(store.prune_portions(START_MS + 1, 2).unwrap(), 2);
+    assert_eq!(store.prune_portions(START_MS + 1, 2).unwrap(), 1);
+    let left = Reader::open(location).unwrap().portions().unwrap();
+    assert_eq!(left, [portion("b", "total", 1)]);
 
     let starts = [
         0,

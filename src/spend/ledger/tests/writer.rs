@@ -66,6 +66,18 @@ impl Store for Fake {
         *old_rows -= deleted;
         Ok(deleted)
     }
+
+    fn prune_portions(&mut self, before_ms: i64, rows_max: usize) -> Result<usize, LedgerError> {
+        let mut notes = self.0.notes.lock();
+        let mut deleted = 0;
+        notes.retain(|note| {
+            let is_old = matches!(note, Note::Portion(portion) if portion.ends_ms < before_ms);
+            let goes = is_old && deleted < rows_max;
+            deleted += usize::from(goes);
+            !goes
+        });
+        Ok(deleted)
+    }
 }
 
 fn ledger(fake: &Fake, lines: &Lines) -> Ledger {
@@ -170,11 +182,27 @@ fn an_outage_is_logged_once_and_what_is_lost_at_the_end_is_counted() {
 }
 
 #[test]
-fn old_rows_are_deleted_at_the_start_portion_by_portion() {
+fn what_is_old_is_deleted_at_the_start_a_part_at_a_time() {
     let fake = Fake::default();
     *fake.0.old_rows.lock() = 3 * PRUNE_ROWS + 1;
+    let now_ms = schema::now_ms();
+    let portion = |ends_ms| {
+        Note::Portion(Portion {
+            budget: "team:search|day|UTC".into(),
+            window: "2027-01-01".into(),
+            ends_ms,
+            replica: "".into(),
+            settled: Usd::ZERO,
+            bound: Usd::ZERO,
+        })
+    };
+    const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
+    let kept = [portion(now_ms - DAY_MS), portion(i64::MAX)];
+    let old = vec![portion(now_ms - 3 * DAY_MS); 2 * PRUNE_ROWS];
+    fake.0.notes.lock().extend([old, kept.to_vec()].concat());
     let _ledger = ledger(&fake, &Lines::default());
     until("they are deleted", || *fake.0.old_rows.lock() == 0);
+    until("portions are", || *fake.0.notes.lock() == kept);
 }
 
 #[test]
@@ -201,6 +229,7 @@ fn portions_are_noted_at_once_and_through_outages() {
         let portion = Portion {
             budget: "team:search|total".into(),
             window: "total".into(),
+            ends_ms: i64::MAX,
             replica: "".into(),
             settled: Usd::ZERO,
             bound: Usd::from_pico(bound),
