@@ -297,14 +297,16 @@ impl Purse {
         self.go_on(now)
     }
 
-    /// The configuration says another limit. Nothing is admitted until the account has been asked about it.
+    /// The configuration or an operator says another limit. Of a smaller one nothing is admitted until the account has been asked.
     pub fn limit(&mut self, limit: Usd, now: Instant) -> Vec<Effect> {
         if limit == self.limit {
             return Vec::new();
         }
+        if limit < self.limit {
+            // What comes back of it must not be spent again until the account has said that all of it is within the limit.
+            self.had_by_others = None;
+        }
         self.limit = limit;
-        // What comes back of it must not be spent again until the account has said that all of it is within the limit.
-        self.had_by_others = None;
         self.asked = None;
         self.ask_again = None;
         self.go_on(now)
