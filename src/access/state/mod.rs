@@ -27,7 +27,7 @@ pub use section::{DetailedStateSection, Location, Settings, StateSection, WhenSt
 pub use url::{Address, Login};
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Weak};
 use std::time::Duration;
 
@@ -113,6 +113,8 @@ struct Shared {
     members_channel: String,
     health: Health,
     members: Mutex<Members>,
+    /// What [`Members::joined`] was last: each request asks for it.
+    joined: AtomicU64,
     clock: Mutex<Clock>,
     /// The connection, while there is one that answers.
     live: Mutex<Option<Live>>,
@@ -156,6 +158,7 @@ impl Store {
             members_channel: format!("{}members", settings.prefix),
             health: Health::new(&settings.location, metrics, log),
             members: Mutex::new(Members::new(replica.clone())),
+            joined: AtomicU64::new(0),
             clock: Mutex::default(),
             live: Mutex::new(None),
             beat: Notify::new(),
@@ -258,7 +261,7 @@ impl Store {
 
     /// A number that is larger than it was in all lives of this replica before.
     pub fn joined(&self) -> u64 {
-        self.shared.members.lock().joined()
+        self.shared.joined.load(Ordering::Relaxed)
     }
 
     /// Has Redis told of a holding, whose key has that name, whenever it may have forgotten it, and the holding when others lack it.

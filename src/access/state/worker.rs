@@ -158,7 +158,12 @@ async fn beat(shared: &Shared, live: &Live) -> Result<bool, Failure> {
     let sent = Utc::now();
     let reply = live.run(&members::BEAT, &key, &arguments, until).await?;
     let answered = Utc::now();
-    let beaten = shared.members.lock().note(&reply);
+    let beaten = {
+        let mut members = shared.members.lock();
+        let beaten = members.note(&reply);
+        shared.joined.store(members.joined(), Ordering::Relaxed);
+        beaten
+    };
     let beaten = beaten.ok_or_else(|| {
         Failure::Refused(format!("the list of replicas cannot be read: {reply:?}"))
     })?;
