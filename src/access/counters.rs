@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use parking_lot::Mutex;
 
-use super::budgets::{Book, Budget, Fund, Owner};
+use super::budgets::{Book, Budget, Fund, Owner, Page};
 use super::limits::{Forecast, Gauge, KIND, Limit, Limiter, Shared};
 use super::state::Store;
 use crate::config::limits::Limits;
@@ -14,6 +14,8 @@ use crate::config::limits::Limits;
 #[derive(Default)]
 pub struct Counters {
     gauges: Table<Gauge>,
+    /// Those of which only so many may run at once.
+    concurrent: Table<Gauge>,
     forecasts: Table<Forecast>,
     books: Table<Book>,
     /// Where all replicas count, once it is known that they do.
@@ -30,15 +32,25 @@ impl Counters {
             return None;
         }
         let name = path.last().copied().unwrap_or_default();
+        let path = format!("{kind}:{}", path.join("/"));
+        let gauge = find(&self.gauges, &path, |path| Gauge::new(path, &self.shared));
+        if limits.concurrency.is_some() {
+            let mut concurrent = self.concurrent.lock();
+            concurrent.insert(path, Arc::downgrade(&gauge));
+        }
         Some(Limiter {
             whose: format!("the {kind} `{name}`"),
             limits,
-            gauge: find(
-                &self.gauges,
-                &format!("{kind}:{}", path.join("/")),
-                |path| Gauge::new(path, &self.shared),
-            ),
+            gauge,
         })
+    }
+
+    /// The slots that replicas share, of every limiter that has some.
+    pub fn slots(&self) -> Vec<Arc<Page>> {
+        let mut concurrent = self.concurrent.lock();
+        concurrent.retain(|_, gauge| gauge.strong_count() > 0);
+        let gauges = concurrent.values().filter_map(Weak::upgrade);
+        gauges.filter_map(|gauge| gauge.slots().cloned()).collect()
     }
 
     /// From now on limits are counted in a store, by all replicas that share it. Called once, before anything is counted.

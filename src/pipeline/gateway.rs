@@ -115,15 +115,16 @@ impl Gateway {
             .for_each(|page| page.share_adjustments(|_| ()));
     }
 
-    /// Gives back what budgets hold and have not needed of late, and looks what operators have added to them.
+    /// Gives back what budgets and slots hold and have not needed of late, frees the slots of replicas that have died, and looks
+    /// what operators have added to budgets.
     pub fn sweep_books(&self) {
         let snapshot = self.snapshot();
         // Budgets that refuse nothing hold nothing; but replicas tell each other what was spent of them.
         let is_shared = self.state.is_some();
         let held = snapshot.keys.funds();
         let held = held.filter(|fund| is_shared || fund.is_hard());
-        held.filter_map(|fund| fund.present())
-            .for_each(|page| page.tick());
+        let pages = held.filter_map(|fund| fund.present());
+        pages.chain(snapshot.slots()).for_each(|page| page.tick());
         if self.state.is_some() {
             self.share_adjustments("*");
         }
@@ -171,14 +172,9 @@ impl Gateway {
     /// Makes all that has been settled durable, for the last moments of the process. Tells whether all of it is. Blocks.
     pub fn close_ledger(&self, within: Duration) -> bool {
         self.settler.flush(within);
-        for page in self
-            .snapshot()
-            .keys
-            .funds()
-            .filter_map(|fund| fund.present())
-        {
-            page.close();
-        }
+        let snapshot = self.snapshot();
+        let pages = snapshot.keys.funds().filter_map(|fund| fund.present());
+        pages.chain(snapshot.slots()).for_each(|page| page.close());
         let mut ledger = self.ledger.iter();
         ledger.all(|ledger| ledger.close(within))
     }

@@ -7,7 +7,7 @@ use super::admit::Asked;
 use super::gateway::{Gateway, Notice};
 use super::not_priced;
 use crate::access::Key;
-use crate::access::budgets::{Fund, Page, Part, Refusal, Unbounded};
+use crate::access::budgets::{Fund, Page, Part, Refusal, Unbounded, WAITING_MAX};
 use crate::dialect::{Demand, Error, Kind, Paid};
 use crate::route::Model;
 use crate::spend::{NoBound, Usd, Why, Worst, output_bound};
@@ -64,7 +64,7 @@ impl Money {
             let need = worst.usd_for(floor.min(worst.output_max())).min(amount);
             let page = page(fund);
             let reserved = page
-                .reserve(fund.budget.usd, need, amount, fund.budget.wait)
+                .reserve(fund.budget.usd, need, amount, fund.budget.wait, WAITING_MAX)
                 .await;
             let part = reserved.map_err(|refusal| refused(fund, refusal, need, &page))?;
             amount = part.amount();

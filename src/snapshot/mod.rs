@@ -15,6 +15,7 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::RwLock;
 
+use crate::access::budgets::Page;
 use crate::access::limits::{Forecast, Limiter, Limiters};
 use crate::access::state::Store;
 use crate::access::{Counters, Key, Keys, Team, state};
@@ -242,6 +243,11 @@ impl Snapshot {
     /// From now on this configuration's limits, and those of its successors, are shared with all replicas.
     pub fn share_limits(&self, store: &Arc<Store>) {
         self.counters.share(store);
+    }
+
+    /// The slots that are shared with all replicas.
+    pub fn slots(&self) -> Vec<Arc<Page>> {
+        self.counters.slots()
     }
 
     /// What limits the requests of a key for a model at a provider.

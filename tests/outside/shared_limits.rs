@@ -1,9 +1,10 @@
 //! Limits that three gateways share by one Redis: together they never admit more than one of them would.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use tokio::io::AsyncWriteExt;
 use tokio::task::JoinSet;
 
 use crate::harness::{Gateway, config, eventually};
@@ -166,4 +167,75 @@ async fn gateways_go_on_by_themselves_where_they_may() {
     // A third of the limit each.
     let admitted = upstream.received().len();
     assert!((81..=90).contains(&admitted), "{admitted}");
+}
+
+/// How many requests run at an upstream, at present and at most.
+#[derive(Clone, Default)]
+struct Running {
+    now: Arc<AtomicUsize>,
+    most: Arc<AtomicUsize>,
+}
+
+impl Running {
+    /// An upstream that answers each request after so long, and counts those that it has not answered yet.
+    async fn upstream(&self, takes: Duration) -> Upstream {
+        let running = self.clone();
+        Upstream::start(move |request, mut stream| {
+            let running = running.clone();
+            async move {
+                let now = running.now.fetch_add(1, Ordering::SeqCst) + 1;
+                running.most.fetch_max(now, Ordering::SeqCst);
+                tokio::time::sleep(takes).await;
+                running.now.fetch_sub(1, Ordering::SeqCst);
+                let answer = healthy_answer(&request);
+                stream.write_all(&answer).await.ok().map(|()| stream)
+            }
+        })
+        .await
+    }
+}
+
+const FIVE_AT_ONCE: &str = "{ concurrency: 5, queue: { max: 30, wait: 20s } }";
+
+#[tokio::test]
+async fn no_more_run_at_once_at_three_gateways_than_may_at_one() {
+    let redis = Redis::start();
+    let running = Running::default();
+    let upstream = running.upstream(Duration::from_millis(50)).await;
+    let gateways = gateways(&upstream, FIVE_AT_ONCE, &redis.url()).await;
+    let mut callers = JoinSet::new();
+    for gateway in gateways.iter().cycle().take(30) {
+        let gateway = gateway.clone();
+        callers.spawn(async move { gateway.ask(chat("fast")).await.status });
+    }
+    assert_eq!(callers.join_all().await, [200; 30]);
+    assert_eq!(running.most.load(Ordering::SeqCst), 5);
+}
+
+#[tokio::test]
+async fn the_slots_of_a_gateway_that_is_killed_come_back() {
+    let redis = Redis::start();
+    let running = Running::default();
+    let upstream = running.upstream(Duration::from_secs(2)).await;
+    let [mut killed, others @ ..] = gateways(&upstream, FIVE_AT_ONCE, &redis.url()).await;
+    // Its requests hold all slots when it ends.
+    let mut callers = Vec::new();
+    for _ in 0..5 {
+        let mut caller = killed.connect().await;
+        caller.send(chat("fast").bytes()).await.expect("it is read");
+        callers.push(caller);
+    }
+    eventually("that all slots are held", async || {
+        (running.now.load(Ordering::SeqCst) == 5).then_some(())
+    })
+    .await;
+    let killed = Arc::get_mut(&mut killed);
+    killed.expect("nobody else has it").kill();
+    for gateway in &others {
+        eventually("a slot", async || {
+            (gateway.ask(chat("fast")).await.status == 200).then_some(())
+        })
+        .await;
+    }
+    assert!(running.most.load(Ordering::SeqCst) <= 5);
 }

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
 
 use super::account::{Answer, Ask, Share, Shares};
+use super::kind::Kind;
 use super::page::Page;
 use super::window::Window;
 use crate::access::state::{Era, Holding, NoAnswer, Reply, Script, Store, Value};
@@ -16,12 +17,16 @@ static ACCOUNT: LazyLock<Script> =
 static SHARES: LazyLock<Script> =
     LazyLock::new(|| Script::new("shares.lua", include_str!("shares.lua")));
 
-/// How long an account is kept after its window has ended: by then nobody's clock is in the window any more.
+static FREE: LazyLock<Script> = LazyLock::new(|| Script::new("free.lua", include_str!("free.lua")));
+
+/// How long an account is kept after its window has ended: by then nobody's clock is in the window any more. And one of slots
+/// when no replica has told it anything for so long.
 const KEPT_FOR: chrono::TimeDelta = chrono::TimeDelta::days(2);
 
 /// The account of a page.
 pub struct Distant {
     store: Arc<Store>,
+    kind: Kind,
     key: String,
     /// None for a window without an end.
     expires: Option<DateTime<Utc>>,
@@ -39,11 +44,12 @@ struct Known {
 }
 
 impl Distant {
-    /// The account of a budget in a window.
-    pub fn new(store: Arc<Store>, name: &str, window: &Window) -> Self {
+    /// The account of a budget in a window, or of slots.
+    pub fn new(store: Arc<Store>, kind: Kind, name: &str, window: &Window) -> Self {
         Self {
             store,
-            key: format!("budget:{name}|{}", window.name),
+            kind,
+            key: kind.key(name, window),
             expires: window.end.map(|end| end + KEPT_FOR),
             known: Mutex::default(),
         }
@@ -56,10 +62,14 @@ impl Distant {
 
     /// How many milliseconds its keys live; 0 for ever.
     pub fn lives(&self) -> i64 {
-        self.expires.map_or(0, |expires| {
-            let left = expires - self.store.now();
-            left.num_milliseconds().max(1)
-        })
+        match (self.kind, self.expires) {
+            (Kind::Slots, _) => KEPT_FOR.num_milliseconds(),
+            (Kind::Money, None) => 0,
+            (Kind::Money, Some(expires)) => {
+                let left = expires - self.store.now();
+                left.num_milliseconds().max(1)
+            }
+        }
     }
 
     /// Asks what all others have spent. `told` hears nothing where Redis does not answer, or does not know completely.
@@ -121,6 +131,7 @@ impl Distant {
                 return;
             };
             if let (Some(distant), true) = (page.distant(), run == *era.run) {
+                distant.free(&shares, &run);
                 distant.saw(shares, now);
             }
         };
@@ -141,6 +152,24 @@ impl Distant {
     /// When it was last looked what everybody has.
     pub fn looked(&self) -> Option<DateTime<Utc>> {
         self.known.lock().looked
+    }
+
+    /// Frees what replicas held that have died, if it dies with them. One that was only away says again what it holds.
+    fn free(&self, shares: &Shares, run: &str) {
+        if !self.kind.dies() {
+            return;
+        }
+        let alive = self.store.alive();
+        let is_dead = |(replica, share): &(&Arc<str>, &Share)| {
+            let is_alive = |alive: &Vec<Arc<str>>| alive.contains(*replica);
+            share.held > 0 && !alive.as_ref().is_none_or(is_alive)
+        };
+        for (replica, share) in shares.iter().filter(is_dead) {
+            let arguments = vec![run.to_owned(), replica.to_string(), share.seq.to_string()];
+            // What is not freed now is at the next look.
+            self.store
+                .call(&FREE, &self.key, arguments, Box::new(|_| {}));
+        }
     }
 
     fn saw(&self, shares: Shares, at: DateTime<Utc>) {

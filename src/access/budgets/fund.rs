@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 
 use super::adjustments::Adjustments;
 use super::book::Book;
+use super::kind::Kind;
 use super::page::{Opening, Page};
 use super::purse::{Past, Refusal};
 use super::standing::Reached;
@@ -246,6 +247,7 @@ impl Fund {
     ) -> Arc<Page> {
         let open = |window: Window| {
             Page::open(Opening {
+                kind: Kind::Money,
                 name: &self.name,
                 limit: self.budget.usd,
                 past: past(&window),

@@ -1,6 +1,7 @@
 //! One window of a budget: carries out what its purse wants done, by the account that is in memory or in Redis, and by the ledger.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,7 @@ use super::Budget;
 use super::account::{Account, Answer, Ask};
 use super::adjustments::Adjustments;
 use super::distant::Distant;
+use super::kind::Kind;
 use super::part::Part;
 use super::purse::{Effect, Past, Purse, Refusal, Waiter};
 use super::standing::{Reached, Standing};
@@ -60,6 +62,8 @@ impl State {
 
 /// What a page is opened with.
 pub struct Opening<'a> {
+    /// What it is a page of.
+    pub kind: Kind,
     /// The book's name.
     pub name: &'a Arc<str>,
     /// Which window.
@@ -68,8 +72,9 @@ pub struct Opening<'a> {
     pub limit: Usd,
     /// What is known of the time before.
     pub past: Past,
-    /// Where portions are noted, and for which replica where several share it.
+    /// Where portions are noted.
     pub ledger: Option<&'a Arc<Ledger>>,
+    /// For which replica, where several share it.
     pub noted_for: Option<&'a Arc<str>>,
     /// Where the account is; None for here.
     pub store: Option<&'a Arc<Store>>,
@@ -79,6 +84,7 @@ impl Page {
     /// Opens a page.
     pub fn open(opening: Opening<'_>) -> Arc<Self> {
         let Opening {
+            kind,
             name,
             window,
             limit,
@@ -89,13 +95,13 @@ impl Page {
         } = opening;
         let replica = store.map_or_else(|| ALONE.into(), |store| store.replica().clone());
         let page = Arc::new(Self {
-            distant: store.map(|store| Distant::new(store.clone(), name, &window)),
+            distant: store.map(|store| Distant::new(store.clone(), kind, name, &window)),
             name: name.clone(),
             window,
             ledger: ledger.cloned(),
             noted_for: noted_for.cloned().unwrap_or_else(|| ALONE.into()),
             state: Mutex::new(State {
-                purse: Purse::new(replica, limit, past, 0),
+                purse: Purse::new(replica, limit, kind.spare_part(), past, 0),
                 limit,
                 adjustments: Adjustments::default(),
                 adjusted_at: None,
@@ -112,14 +118,15 @@ impl Page {
         page
     }
 
-    /// Sets aside what a request wants, or less and no less than it needs. Waits at most so long for what others return;
-    /// dropping the future leaves nothing behind.
+    /// Sets aside what a request wants, or less and no less than it needs. Waits at most so long for what others return, and not
+    /// where `queue` others do already; dropping the future leaves nothing behind.
     pub async fn reserve(
         self: &Arc<Self>,
         limit: Usd,
         need: Usd,
         want: Usd,
         wait: Duration,
+        queue: usize,
     ) -> Result<Part, Refusal> {
         let now = Instant::now();
         let (waiter, receiver) = {
@@ -133,7 +140,8 @@ impl Page {
             let mut ask = self.carry_out(&mut state, effects, now);
             let waiter = state.next;
             state.next += 1;
-            let (admitted, effects) = state.purse.reserve(waiter, need, want, now + wait, now);
+            let until = now + wait;
+            let (admitted, effects) = state.purse.reserve(waiter, need, want, until, queue, now);
             let receiver = admitted.is_none().then(|| {
                 let (sender, receiver) = oneshot::channel();
                 state.waiting.insert(waiter, sender);
@@ -367,6 +375,12 @@ impl Page {
         let mut state = self.state.lock();
         state.purse.leave(waiter);
         state.waiting.remove(&waiter);
+    }
+}
+
+impl fmt::Debug for Page {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Page({}, {})", self.name, self.window.name)
     }
 }
 

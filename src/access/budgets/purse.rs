@@ -14,13 +14,13 @@ use super::account::{Answer, Ask, Nano};
 use crate::spend::Usd;
 
 /// A replica that is in use holds this part of a budget for requests to come, and at most twice as much: what a crash may lose.
-const SPARE_PART: u64 = 128;
+pub const SPARE_PART: u64 = 128;
 
 /// A replica is in use for so long after a request.
 const IN_USE: Duration = Duration::from_secs(10);
 
 /// How many requests may wait for one budget; more are refused at once.
-const WAITING_MAX: usize = 4096;
+pub const WAITING_MAX: usize = 4096;
 
 /// How often an account that had nothing is asked again while requests wait.
 const ASK_EVERY: Duration = Duration::from_millis(50);
@@ -39,6 +39,8 @@ pub type Waiter = u64;
 pub struct Purse {
     replica: Arc<str>,
     limit: Usd,
+    /// Which part of the limit is held for requests to come.
+    spare_part: u64,
     /// What was spent by this replica in this window.
     settled: Usd,
     /// What is reserved for requests that run, and what lives of this replica that died may have spent: nobody knows.
@@ -56,6 +58,8 @@ pub struct Purse {
     asked: Option<Asked>,
     /// Before this time the account is not asked for what it did not have.
     ask_again: Option<Instant>,
+    /// Before this time it is not asked for spare money alone.
+    ask_for_spare: Option<Instant>,
     /// The account had less than was wanted when it was last asked, …
     is_short: bool,
     /// … and that will not change soon: nobody holds anything, or those who do have been asked for what lies idle.
@@ -98,6 +102,8 @@ struct Waiting {
     need: Usd,
     want: Usd,
     until: Instant,
+    /// With fewer than so many before it, it waits for what others give back; else for an answer of the account only.
+    queue: usize,
 }
 
 /// What is to be done.
@@ -125,14 +131,15 @@ pub enum Refusal {
 }
 
 impl Purse {
-    /// A purse with nothing in it, of a replica whose earlier lives did `past` in this window. Its messages count from `seq`,
-    /// which is more than what those have counted to.
-    pub fn new(replica: Arc<str>, limit: Usd, past: Past, seq: u64) -> Self {
+    /// A purse with nothing in it, of a replica whose earlier lives did `past` in this window. It holds one `spare_part`th for
+    /// requests to come. Its messages count from `seq`, which is more than what those have counted to.
+    pub fn new(replica: Arc<str>, limit: Usd, spare_part: u64, past: Past, seq: u64) -> Self {
         // What was noted for the past is in the ledger, and the account has it or will be told.
         let had = past.spent + past.unknown;
         Self {
             replica,
             limit,
+            spare_part,
             settled: past.spent,
             reserved: past.unknown,
             unknown: past.unknown,
@@ -144,6 +151,7 @@ impl Purse {
             asked: None,
             ask_again: None,
             is_short: false,
+            ask_for_spare: None,
             has_asked_in_vain: false,
             spent_by_others: Usd::ZERO,
             had_by_others: None,
@@ -155,13 +163,15 @@ impl Purse {
     }
 
     /// A request needs at least `need`, and wants `want`. It is admitted at once if the purse has that; otherwise it waits
-    /// until an [`Effect`] tells, at most until `until`.
+    /// until an [`Effect`] tells, at most until `until`, and for no longer than the account's answer takes where `queue` others
+    /// wait already.
     pub fn reserve(
         &mut self,
         id: Waiter,
         need: Usd,
         want: Usd,
         until: Instant,
+        queue: usize,
         now: Instant,
     ) -> (Option<Usd>, Vec<Effect>) {
         self.used = Some(now);
@@ -180,8 +190,11 @@ impl Purse {
             need,
             want,
             until,
+            queue,
         });
-        (None, self.go_on(now))
+        let mut effects = self.go_on(now);
+        self.refuse_late(&mut effects, now);
+        (None, effects)
     }
 
     /// A request that was admitted with `reserved` has ended, and cost `actual`.
@@ -204,7 +217,7 @@ impl Purse {
         };
         self.asked = None;
         if answer.heard != asked.seq {
-            // A life before this one has counted further.
+            // A life before this one has counted further, or others took this one for dead.
             self.seq = answer.heard;
         } else if answer.is_open {
             self.alone = None;
@@ -216,12 +229,17 @@ impl Purse {
             self.is_short = answer.granted < asked.want;
             let is_all = was_short || held_by_others <= Usd::ZERO;
             self.has_asked_in_vain = self.is_short && is_all;
-            let is_in_vain = answer.granted == 0 && asked.is_for_more || self.is_short;
-            self.ask_again = is_in_vain.then(|| now + ASK_EVERY);
+            let is_in_vain = answer.granted == 0 && asked.is_for_more;
+            self.ask_for_spare = is_in_vain.then(|| now + ASK_EVERY);
+            self.ask_again = self.is_short.then(|| now + ASK_EVERY);
         } else {
             self.ask_again = Some(now + ASK_EVERY);
         }
         let mut effects = self.go_on(now);
+        if answer.heard != asked.seq {
+            // What was not heard is told again.
+            effects.extend(self.tell(now));
+        }
         self.refuse_late(&mut effects, now);
         effects
     }
@@ -416,13 +434,16 @@ impl Purse {
         self.asked = self.asked.filter(|asked| now < asked.at + ANSWER_WITHIN);
     }
 
-    /// Refuses who has waited long enough, or gives him what there is: not while the answer may be under way, to somebody who
-    /// would wait for no longer.
+    /// Refuses who has waited long enough, and who has no place in the queue, or gives him what there is: not while the answer
+    /// may be under way, to somebody who would wait for no longer.
     fn refuse_late(&mut self, effects: &mut Vec<Effect>, now: Instant) {
         let grace = self.grace();
         let mut waiting = std::mem::take(&mut self.waiting);
+        let mut before = 0;
         waiting.retain(|one| {
-            if now < one.until + grace {
+            let has_place = before < one.queue || !grace.is_zero();
+            if has_place && now < one.until + grace {
+                before += 1;
                 return true;
             }
             let usable = self.usable();
@@ -461,7 +482,8 @@ impl Purse {
         let least = self.waiting.iter().map(|one| one.need).min();
         let half = Usd::from_pico(spare.pico() / 2);
         let is_idle = self.waiting.is_empty() && free > spare + spare;
-        if wanted <= free && free >= half && !is_idle {
+        let has_spare = free >= half || self.ask_for_spare.is_some_and(|again| now < again);
+        if wanted <= free && has_spare && !is_idle {
             return None;
         }
         if is_idle {
@@ -485,8 +507,9 @@ impl Purse {
         }
     }
 
+    /// Whole, so that the account can grant exactly that.
     fn spare_part(&self) -> Usd {
-        Usd::from_pico(self.limit.pico() / i128::from(SPARE_PART)).max(Usd::ZERO)
+        Usd::from_nano(self.limit.nano_rounded_down() / self.spare_part)
     }
 
     /// A message to the account.

@@ -4,23 +4,34 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use parking_lot::MutexGuard;
-use tokio::sync::oneshot;
 
 use super::count::Mark;
 use super::gauge::{Counts, Gauge, Slot};
 use super::shared::{Errand, Share, Wait};
 use super::told::{Left, Limit, Refused};
-use super::{LIMITERS, Limiter, Limiters, SLOT_WAIT, Seen};
+use super::{LIMITERS, Limiter, Limiters, Queue, SLOT_WAIT, Seen};
+use crate::access::budgets::Part;
+use crate::config::limits::Concurrency;
 
 /// What a request was admitted with. Dropping it ends the request for the limits.
 #[derive(Debug, Default)]
 pub struct Admitted {
     /// What the tightest of the limits leave.
     pub left: Left,
-    slots: [Option<Slot>; LIMITERS],
+    places: [Option<Place>; LIMITERS],
     /// What is set aside for it, before it is admitted.
     shares: Vec<Share>,
     entered: Vec<Entered>,
+}
+
+/// A place among the requests that run: dropping it gives it to another.
+#[derive(Debug)]
+#[expect(dead_code, reason = "it is only there to be dropped")]
+pub(super) enum Place {
+    /// Of those of this process.
+    Own(Slot),
+    /// Of those of all replicas.
+    Shared(Part),
 }
 
 /// What was entered for a request under one limit.
@@ -46,10 +57,11 @@ pub(super) struct Asked<'a> {
 pub(super) enum Lacking {
     /// Room under a limit of a window.
     Room(Box<Refused>),
-    /// A slot of the limiter at `at`, for which it waits if there is a queue with a place.
+    /// A slot of the limiter at `at`, for which it waits.
     Slot {
         at: usize,
-        waiting: Option<oneshot::Receiver<Slot>>,
+        concurrency: Concurrency,
+        queue: Queue,
         refused: Box<Refused>,
     },
     /// Parts of limits that replicas share, of the limiters at those places, for which it waits.
@@ -84,9 +96,9 @@ impl Admitted {
         self.shares.push(share);
     }
 
-    /// Keeps a slot that it has waited for.
-    pub(super) fn keep_slot(&mut self, at: usize, slot: Slot) {
-        self.slots[at] = Some(slot);
+    /// Keeps a place that it has waited for.
+    pub(super) fn keep_place(&mut self, at: usize, place: Place) {
+        self.places[at] = Some(place);
     }
 
     /// What is left of the limits.
@@ -130,7 +142,7 @@ impl Admitted {
         Ok(())
     }
 
-    /// Takes a slot wherever one is lacking, or none.
+    /// Takes a slot wherever one is lacking, or none. Those of all replicas are not taken under a lock.
     fn take_slots(
         &mut self,
         asked: &Asked<'_>,
@@ -141,25 +153,30 @@ impl Admitted {
             let Some(concurrency) = limiter
                 .limits
                 .concurrency
-                .filter(|_| self.slots[at].is_none())
+                .filter(|_| self.places[at].is_none())
             else {
                 continue;
             };
-            if !counts.has_slot(concurrency.max.get()) {
-                let refused = Refused {
-                    left,
-                    ..limiter.refused(Limit::Concurrency, SLOT_WAIT)
-                };
-                return Err(Lacking::Slot {
-                    at,
-                    waiting: counts.wait(concurrency.max.get(), concurrency.queue_max),
-                    refused: Box::new(refused),
-                });
-            }
+            let max = concurrency.max.get();
+            let queue = match limiter.gauge.slots() {
+                Some(slots) => Queue::Shared(slots.clone()),
+                None if counts.has_slot(max) => continue,
+                None => Queue::Own(counts.wait(max, concurrency.queue_max)),
+            };
+            let refused = Refused {
+                left,
+                ..limiter.refused(Limit::Concurrency, SLOT_WAIT)
+            };
+            return Err(Lacking::Slot {
+                at,
+                concurrency,
+                queue,
+                refused: Box::new(refused),
+            });
         }
         for (at, (limiter, counts)) in indexed(&asked.limiters, counts) {
-            if limiter.limits.concurrency.is_some() && self.slots[at].is_none() {
-                self.slots[at] = Some(limiter.gauge.enter(counts));
+            if limiter.limits.concurrency.is_some() && self.places[at].is_none() {
+                self.places[at] = Some(Place::Own(limiter.gauge.enter(counts)));
             }
         }
         Ok(())
@@ -197,7 +214,7 @@ impl Admitted {
 
     /// The request has ended: others may run. What it has used is still to be settled.
     pub fn end(&mut self) {
-        self.slots = Default::default();
+        self.places = Default::default();
     }
 
     /// The request has used so many tokens.

@@ -13,6 +13,7 @@ use super::count::Count;
 use super::shared::{Effect, Errand, KIND, Lease, Line, Shared};
 use super::span::Span;
 use super::told::{Limit, PLACES, UNITS, WINDOW_NAMES};
+use crate::access::budgets::Page;
 use crate::config::limits::WINDOWS;
 
 /// Counts. Shared by all that are limited together, across reloads.
@@ -22,6 +23,8 @@ pub struct Gauge {
     path: String,
     /// Where all replicas count, once that is known; nowhere where each counts by itself.
     shared: Arc<OnceLock<Arc<Shared>>>,
+    /// The slots of all replicas, once they are shared and looked for.
+    slots: OnceLock<Arc<Page>>,
     state: Mutex<Counts>,
 }
 
@@ -54,6 +57,7 @@ impl Gauge {
         Self {
             path: path.to_owned(),
             shared: shared.clone(),
+            slots: OnceLock::new(),
             state: Mutex::default(),
         }
     }
@@ -84,6 +88,12 @@ impl Gauge {
     /// Where all replicas count.
     pub(super) fn shared(&self) -> Option<&Arc<Shared>> {
         self.shared.get()
+    }
+
+    /// The slots of all replicas; None where each has its own.
+    pub(in crate::access) fn slots(&self) -> Option<&Arc<Page>> {
+        let shared = self.shared()?;
+        Some(self.slots.get_or_init(|| shared.slots(&self.path)))
     }
 
     /// The name that a count has in the store.

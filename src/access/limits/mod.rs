@@ -23,9 +23,13 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::oneshot;
+
+use crate::access::budgets::{Page, Refusal};
 use crate::access::state::ANSWER_WITHIN;
-use crate::config::limits::Limits;
-use admitted::{Asked, Lacking};
+use crate::config::limits::{Concurrency, Limits};
+use crate::spend::Usd;
+use admitted::{Asked, Lacking, Place};
 use gauge::Counts;
 use shared::{Look, Outcome, Share, Wait};
 
@@ -37,6 +41,9 @@ const SLOT_WAIT: Duration = Duration::from_secs(1);
 
 /// When the store of all replicas will answer nobody knows either.
 const STORE_WAIT: Duration = Duration::from_secs(1);
+
+/// What a slot is in the account of all replicas.
+const SLOT: Usd = Usd::from_nano(1);
 
 /// The limits of one of those, and what it has counted.
 #[derive(Clone, Debug)]
@@ -71,26 +78,57 @@ pub async fn admit(limiters: Limiters<'_>, tokens: u64) -> Result<Admitted, Refu
             Ok(()) => return Ok(admitted),
             Err(lacking) => lacking,
         };
-        let (at, waiting, refused) = match lacking {
+        match lacking {
             Lacking::Room(refused) => return Err(*refused),
             Lacking::Shares(waits) => {
                 Box::pin(patience.wait(waits, &mut admitted, &asked)).await?;
-                continue;
             }
             Lacking::Slot {
                 at,
-                waiting,
+                concurrency,
+                queue,
                 refused,
-            } => (at, waiting, refused),
-        };
-        let queue_wait = limiters[at].and_then(|limiter| limiter.limits.concurrency);
-        let (Some(waiting), Some(concurrency)) = (waiting, queue_wait) else {
-            return Err(*refused);
-        };
-        let waited = pingora_timeout::timeout(concurrency.queue_wait, waiting);
-        match Box::pin(waited).await {
-            Ok(Ok(slot)) => admitted.keep_slot(at, slot),
-            _ => return Err(*refused),
+            } => {
+                let place = Box::pin(wait_in(queue, concurrency)).await;
+                let refused = |is_lost| Refused {
+                    is_lost,
+                    ..*refused
+                };
+                admitted.keep_place(at, place.map_err(refused)?);
+            }
+        }
+    }
+}
+
+/// Where a request waits for a slot.
+enum Queue {
+    /// Behind others of this process; None where too many do.
+    Own(Option<oneshot::Receiver<Slot>>),
+    /// For the slots of all replicas.
+    Shared(Arc<Page>),
+}
+
+/// Waits for a slot.
+///
+/// # Errors
+/// There is none; and whether that is because nobody can say.
+async fn wait_in(queue: Queue, concurrency: Concurrency) -> Result<Place, bool> {
+    let Concurrency {
+        max,
+        queue_max,
+        queue_wait,
+    } = concurrency;
+    match queue {
+        Queue::Own(None) => Err(false),
+        Queue::Own(Some(waiting)) => match pingora_timeout::timeout(queue_wait, waiting).await {
+            Ok(Ok(slot)) => Ok(Place::Own(slot)),
+            _ => Err(false),
+        },
+        Queue::Shared(slots) => {
+            let (max, queue_max) = (Usd::from_nano(max.get().into()), queue_max as usize);
+            let reserved = slots.reserve(max, SLOT, SLOT, queue_wait, queue_max).await;
+            let is_lost = |refusal| refusal == Refusal::Lost;
+            reserved.map(Place::Shared).map_err(is_lost)
         }
     }
 }

@@ -281,6 +281,17 @@ impl Members {
         asked.map(|(name, _)| name.clone()).collect()
     }
 
+    /// Those that live, this one included: None while it has not been heard itself for too long to know.
+    pub fn alive(&self, now: DateTime<Utc>) -> Option<Vec<Arc<str>>> {
+        let silent = SILENT.as_millis() as i64;
+        // By one list and its clock, so that whoever was away himself takes nobody for dead.
+        self.seen.as_ref()?;
+        let is_heard = self.last_beat >= now.timestamp_millis() - silent;
+        let mut alive = self.others(DateTime::from_timestamp_millis(self.last_beat - silent));
+        alive.push(self.replica.clone());
+        is_heard.then_some(alive)
+    }
+
     /// All, this one included once it is listed, by their names.
     pub fn all(&self, now: DateTime<Utc>) -> Vec<Replica> {
         let replica = |name: &Arc<str>, beat: i64, has_told: bool| {

@@ -288,6 +288,12 @@ impl Store {
         self.shared.members.lock().all(now)
     }
 
+    /// The replicas that live, this one included: None while it has not been heard itself for too long to know.
+    pub fn alive(&self) -> Option<Vec<Arc<str>>> {
+        let now = self.now();
+        self.shared.members.lock().alive(now)
+    }
+
     /// Takes this replica off the list, for good; to be called when it holds nothing any more and asks for nothing. `left` is
     /// told whether it was.
     pub fn leave(&self, left: Box<dyn FnOnce(bool) + Send>) {

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use super::store::{Era, Store};
 use crate::access::budgets::account::{Answer, Ask, Nano, Share, Shares};
-use crate::access::budgets::purse::{Effect, Past, Purse, Refusal, Waiter};
+use crate::access::budgets::purse::{
+    Effect, Past, Purse, Refusal, SPARE_PART, WAITING_MAX, Waiter,
+};
 use crate::chance::Chance;
 use crate::spend::Usd;
 
@@ -374,7 +376,9 @@ impl World {
         self.replicas[replica].waiting.insert(id, (need, want));
         let now = self.instant(replica);
         let until = now + self.chance.micros(500_000);
-        let (admitted, effects) = self.purse(replica).reserve(id, need, want, until, now);
+        let (admitted, effects) =
+            self.purse(replica)
+                .reserve(id, need, want, until, WAITING_MAX, now);
         if let Some(amount) = admitted {
             self.admit(replica, id, amount);
         }
@@ -526,7 +530,7 @@ impl World {
             unknown: (disk.bound - disk.rows).max(Usd::ZERO),
         };
         let seq = self.now.as_millis() as u64 * 1024;
-        replica.purse = Some(Purse::new(name(at), self.limit, past, seq));
+        replica.purse = Some(Purse::new(name(at), self.limit, SPARE_PART, past, seq));
         let life = replica.life;
         if !self.setting.is_in_memory {
             self.later(Duration::ZERO, Event::Beat(at, life));
@@ -623,7 +627,9 @@ impl World {
         let until = now + Duration::from_secs(60);
         self.replicas[0].waiting.insert(id, (left, left));
         let before = self.admitted;
-        let (admitted, effects) = self.purse(0).reserve(id, left, left, until, now);
+        let (admitted, effects) = self
+            .purse(0)
+            .reserve(id, left, left, until, WAITING_MAX, now);
         if let Some(amount) = admitted {
             self.admit(0, id, amount);
         }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use chrono_tz::Tz;
 
 use crate::access::budgets::adjustments::Adjustments;
+use crate::access::budgets::purse::WAITING_MAX;
 use crate::access::budgets::{
     Adjusted, Budget, Fund, NotAdjusted, Order, Owner, Page, Part, Per, Refusal, Share, Treasury,
     WhenSpent, Windows,
@@ -62,7 +63,9 @@ impl Scene {
 
     async fn reserve(&self, dollars: i128) -> Result<Part, Refusal> {
         let (limit, amount) = (self.fund.budget.usd, usd(dollars));
-        self.page.reserve(limit, amount, amount, WAIT).await
+        self.page
+            .reserve(limit, amount, amount, WAIT, WAITING_MAX)
+            .await
     }
 
     async fn spend(&self, dollars: i128) {
@@ -152,7 +155,9 @@ async fn a_reset_forgives_what_was_spent_and_no_more() {
 async fn a_request_that_waits_is_let_in_by_a_raise() {
     let scene = Scene::set(10, "[]");
     let running = scene.reserve(8).await.unwrap();
-    let waiting = scene.page.reserve(usd(10), usd(5), usd(5), WAIT);
+    let waiting = scene
+        .page
+        .reserve(usd(10), usd(5), usd(5), WAIT, WAITING_MAX);
     tokio::pin!(waiting);
     let is_ready = tokio::select! {
         biased;

@@ -1,3 +1,4 @@
 mod adjust;
 mod alert;
+mod purse;
 mod section;

@@ -25,12 +25,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
+use chrono_tz::Tz;
 use parking_lot::Mutex;
 
 use super::gauge::Gauge;
 use super::told::Limit;
+use crate::access::budgets::{Kind, Opening, Page, Past, Per, Windows};
 use crate::access::state::{Store, WhenStoreLost};
 use crate::config::limits::WINDOWS;
+use crate::spend::Usd;
 use log::{Ask, LIFE, part_of};
 
 /// What a store's names of these counts begin with.
@@ -76,6 +79,24 @@ impl Shared {
     /// A line for one window.
     pub fn line(&self, window: usize) -> Line {
         Line::new(Lease::new(WINDOWS[window], self.start))
+    }
+
+    /// The slots of the limiter of that path: a budget whose money always comes back, and which lasts for ever.
+    pub fn slots(&self, path: &str) -> Arc<Page> {
+        let for_ever = Windows {
+            per: Per::Total,
+            zone: Tz::UTC,
+        };
+        Page::open(Opening {
+            kind: Kind::Slots,
+            name: &path.into(),
+            window: for_ever.at(self.store.now()),
+            limit: Usd::ZERO,
+            past: Past::default(),
+            ledger: None,
+            noted_for: None,
+            store: Some(&self.store),
+        })
     }
 
     /// A gauge has something that is to be swept.

@@ -1,5 +1,7 @@
 //! Replicas that share limits by a real Redis.
 
+mod slots;
+
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
