@@ -150,11 +150,14 @@ async fn holds(ledger: Option<String>) {
     scene.paid(25).await;
     scene.redis.restart_empty();
     scene.paid(40).await;
+    // Not in the moment when all who have waited are let in at once.
+    scene.are_ready().await;
+    scene.paid(45).await;
     scene.replicas[1].kill();
     tokio::time::sleep(Duration::from_millis(500)).await;
     scene.replicas[1].start().await;
     scene.note_addresses();
-    scene.paid(95).await;
+    scene.paid(90).await;
     // Whoever would get too much gets it now.
     let all_refused = tokio::time::timeout(Duration::from_secs(5), callers.join_all());
     let _ = all_refused.await;
@@ -165,7 +168,8 @@ async fn holds(ledger: Option<String>) {
     }
     println!("{paid} of {BUDGET_NANO} were paid: {standings:#?}");
     assert!(paid <= BUDGET_NANO, "{paid} of {BUDGET_NANO}");
-    assert!(paid >= BUDGET_NANO / 100 * 95, "{paid} of {BUDGET_NANO}");
+    // Nobody knows what the dead replica had reserved and not sent yet: on a machine that is not overloaded less than 0.5.
+    assert!(paid >= BUDGET_NANO / 100 * 90, "{paid} of {BUDGET_NANO}");
     assert_eq!(
         scene.wrong.load(Ordering::SeqCst),
         0,
