@@ -48,7 +48,7 @@ impl Scene {
         for _ in 0..REPLICAS {
             let mut stage = Stage::new(ledger.clone(), &more);
             stage.write(&provider, team, "");
-            stage.start().await;
+            Box::pin(stage.start()).await;
             replicas.push(stage);
         }
         let mut scene = Self {
@@ -59,7 +59,7 @@ impl Scene {
             wrong: Arc::default(),
         };
         scene.note_addresses();
-        scene.are_ready().await;
+        Box::pin(scene.are_ready()).await;
         scene
     }
 
@@ -135,7 +135,7 @@ impl Scene {
 }
 
 async fn holds(ledger: Option<String>) {
-    let mut scene = Scene::set(ledger).await;
+    let mut scene = Box::pin(Scene::set(ledger)).await;
     let mut callers = JoinSet::new();
     for caller in 0..CALLERS {
         callers.spawn(Scene::call(
@@ -145,19 +145,19 @@ async fn holds(ledger: Option<String>) {
             scene.wrong.clone(),
         ));
     }
-    scene.paid(10).await;
+    Box::pin(scene.paid(10)).await;
     scene.redis.restart();
-    scene.paid(25).await;
+    Box::pin(scene.paid(25)).await;
     scene.redis.restart_empty();
-    scene.paid(40).await;
+    Box::pin(scene.paid(40)).await;
     // Not in the moment when all who have waited are let in at once.
-    scene.are_ready().await;
-    scene.paid(45).await;
+    Box::pin(scene.are_ready()).await;
+    Box::pin(scene.paid(45)).await;
     scene.replicas[1].kill();
     tokio::time::sleep(Duration::from_millis(500)).await;
-    scene.replicas[1].start().await;
+    Box::pin(scene.replicas[1].start()).await;
     scene.note_addresses();
-    scene.paid(90).await;
+    Box::pin(scene.paid(90)).await;
     // Whoever would get too much gets it now.
     let all_refused = tokio::time::timeout(Duration::from_secs(5), callers.join_all());
     let _ = all_refused.await;
@@ -179,12 +179,12 @@ async fn holds(ledger: Option<String>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn three_replicas_with_ledgers_of_their_own_never_exceed_a_budget() {
-    holds(None).await;
+    Box::pin(holds(None)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn three_replicas_with_one_ledger_never_exceed_a_budget() {
     if let Some(postgres) = Postgres::start() {
-        holds(Some(postgres.url())).await;
+        Box::pin(holds(Some(postgres.url()))).await;
     }
 }
