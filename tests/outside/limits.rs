@@ -185,11 +185,20 @@ async fn tokens_are_settled_by_what_was_used() {
     // 24 tokens each, as the upstream says.
     let upstream = Upstream::healthy().await;
     let gateway = gateway(&upstream, "{ tpd: 1000 }", "", "", "").await;
-    let used: i64 = {
-        let answer = gateway.ask(chat("fast")).await;
-        let usage = &answer.json()["usage"];
-        usage["prompt_tokens"].as_i64().unwrap() + usage["completion_tokens"].as_i64().unwrap()
+    let answer = gateway.ask(chat("fast")).await.json();
+    let tokens = |kind: &str| answer["usage"][kind].as_i64().unwrap();
+    let (input, output) = (tokens("prompt_tokens"), tokens("completion_tokens"));
+    let used = input + output;
+    // The next one finds those before it settled.
+    let settled = async |asked: i64| {
+        eventually("all to be settled", async || {
+            let labels = [("type", "input")];
+            let counted = gateway.metric("tollgate_tokens_total", &labels).await;
+            (counted >= (asked * input) as f64).then_some(())
+        })
+        .await;
     };
+    settled(1).await;
     let mut last = 1_000;
     for asked in 2..1_000 {
         let answer = gateway.ask(chat("fast")).await;
@@ -214,16 +223,7 @@ async fn tokens_are_settled_by_what_was_used() {
             .unwrap();
         assert!(left < last, "{left}");
         last = left;
-        // The next one finds this one settled.
-        let settled = format!("{asked} settled");
-        eventually(&settled, async || {
-            (gateway
-                .metric("tollgate_tokens_total", &[("type", "input")])
-                .await
-                > 0.0)
-                .then_some(())
-        })
-        .await;
+        settled(asked).await;
     }
     panic!("never refused");
 }
