@@ -70,6 +70,21 @@ pub struct Answer {
     pub held: Nano,
 }
 
+impl Ask {
+    /// Its numbers, in the order in which they are sent.
+    pub const fn numbers(&self) -> [u64; 7] {
+        [
+            self.seq,
+            self.limit,
+            self.settled,
+            self.held,
+            self.need,
+            self.want,
+            self.spare,
+        ]
+    }
+}
+
 impl Account {
     /// Hears what a replica knows of all shares. The newest word on each counts.
     #[cfg(test)]

@@ -74,17 +74,24 @@ impl Distant {
 
     /// Asks what all others have spent. `told` hears nothing where Redis does not answer, or does not know completely.
     pub fn spent_by_others(&self, told: impl FnOnce(Option<Usd>) + Send + 'static) {
-        let Some(era) = self.store.era().filter(|era| era.is_settled) else {
-            return told(None);
-        };
         let replica = self.store.replica().clone();
-        let answered = move |reply: Result<Reply, NoAnswer>| {
-            let shares = reply.ok().as_ref().and_then(read_shares);
-            let shares = shares.filter(|(run, _)| *run == *era.run);
-            told(shares.map(|(_, shares)| {
+        self.read_all(move |all| {
+            told(all.map(|(_, shares)| {
                 let others = shares.iter().filter(|(name, _)| **name != replica);
                 others.map(|(_, share)| Usd::from_nano(share.settled)).sum()
             }));
+        });
+    }
+
+    /// Reads what everybody has, and in which life of Redis. `read` gets nothing where Redis does not answer, or does not know
+    /// completely.
+    fn read_all(&self, read: impl FnOnce(Option<(String, Shares)>) + Send + 'static) {
+        let Some(era) = self.store.era().filter(|era| era.is_settled) else {
+            return read(None);
+        };
+        let answered = move |reply: Result<Reply, NoAnswer>| {
+            let all = reply.ok().as_ref().and_then(read_shares);
+            read(all.filter(|(run, _)| *run == *era.run));
         };
         self.store
             .call(&SHARES, &self.key, Vec::new(), Box::new(answered));
@@ -122,21 +129,13 @@ impl Distant {
 
     /// Looks what everybody has. What Redis does not know completely teaches nothing.
     pub fn look(&self, page: &Arc<Page>) {
-        let Some(era) = self.store.era().filter(|era| era.is_settled) else {
-            return;
-        };
         let (page, now) = (page.clone(), self.store.now());
-        let answered = move |reply: Result<Reply, NoAnswer>| {
-            let Some((run, shares)) = reply.ok().as_ref().and_then(read_shares) else {
-                return;
-            };
-            if let (Some(distant), true) = (page.distant(), run == *era.run) {
+        self.read_all(move |all| {
+            if let (Some(distant), Some((run, shares))) = (page.distant(), all) {
                 distant.free(&shares, &run);
                 distant.saw(shares, now);
             }
-        };
-        self.store
-            .call(&SHARES, &self.key, Vec::new(), Box::new(answered));
+        });
     }
 
     /// That life of Redis has heard what this replica has.
@@ -188,16 +187,7 @@ impl Distant {
             self.key.clone(),
             ask.replica.to_string(),
         ];
-        let numbers = [
-            ask.seq,
-            ask.limit,
-            ask.settled,
-            ask.held,
-            ask.need,
-            ask.want,
-            ask.spare,
-        ];
-        arguments.extend(numbers.iter().map(u64::to_string));
+        arguments.extend(ask.numbers().iter().map(u64::to_string));
         let known = self.known.lock();
         if known.told.as_ref() != Some(&era.run) {
             let others = known

@@ -46,16 +46,7 @@ fn arguments(ask: &Ask, run_id: &str, is_settled: bool, shares: &Shares) -> Vec<
     ]
     .map(str::to_owned)
     .into();
-    let numbers = [
-        ask.seq,
-        ask.limit,
-        ask.settled,
-        ask.held,
-        ask.need,
-        ask.want,
-        ask.spare,
-    ];
-    arguments.extend(numbers.map(|number| number.to_string()));
+    arguments.extend(ask.numbers().map(|number| number.to_string()));
     for (name, share) in shares {
         arguments.push(name.to_string());
         arguments.extend([share.seq, share.settled, share.held].map(|number| number.to_string()));

@@ -215,14 +215,13 @@ impl Members {
         self.others = listed;
         // Who is lost has not seen this list.
         self.is_known = is_known && self.lost.is_empty();
-        let era = Era {
+        let is_settled = *is_settled == 1;
+        self.era = Some(Era {
             run: run_id.as_str().into(),
-            is_settled: *is_settled == 1,
-        };
-        self.era = Some(era);
+            is_settled,
+        });
         let seen = (list, *version);
         let is_news = self.seen.as_ref() != Some(&seen) || !self.lost.is_empty();
-        let is_settled = *is_settled == 1;
         self.seen = Some(seen);
         Some(Beaten {
             now,
