@@ -134,10 +134,13 @@ impl Page {
             if let Some(distant) = &self.distant {
                 state.purse.count_from(distant.joined());
             }
-            state.limit = limit;
-            let limit = state.whole();
-            let effects = state.purse.limit(limit, now);
-            let mut ask = self.carry_out(&mut state, effects, now);
+            let mut ask = None;
+            if limit != state.limit {
+                state.limit = limit;
+                let whole = state.whole();
+                let effects = state.purse.limit(whole, now);
+                ask = self.carry_out(&mut state, effects, now);
+            }
             let waiter = state.next;
             state.next += 1;
             let until = now + wait;

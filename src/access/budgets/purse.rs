@@ -31,6 +31,9 @@ const ANSWER_WITHIN: Duration = Duration::from_millis(500);
 /// When another replica lacked what lay idle here, nothing is kept for requests to come for so long.
 const LEAN_FOR: Duration = Duration::from_secs(1);
 
+/// After so long it is looked anew whether something is to be done.
+const QUIET_MAX: Duration = Duration::from_secs(1);
+
 /// A request that waits, to be told by this.
 pub type Waiter = u64;
 
@@ -47,7 +50,7 @@ pub struct Purse {
     reserved: Usd,
     unknown: Usd,
     /// When something was reserved last.
-    used: Option<Instant>,
+    last_used: Option<Instant>,
     /// What `settled` and `reserved` may come to: by the account, …
     granted: Usd,
     /// … and by what was noted durably.
@@ -73,7 +76,18 @@ pub struct Purse {
     lean_until: Option<Instant>,
     /// What `settled` and `reserved` may come to while the account cannot be asked, if this replica goes on alone.
     alone: Option<Usd>,
+    quiet: Option<Quiet>,
     is_closed: bool,
+}
+
+/// When nothing is to be done: most requests are admitted, and settled, by this alone.
+#[derive(Clone, Copy, Debug)]
+struct Quiet {
+    /// While what was spent and is reserved is between these, …
+    least: Usd,
+    most: Usd,
+    /// … before this time.
+    until: Instant,
 }
 
 /// What is known of the time before.
@@ -143,7 +157,7 @@ impl Purse {
             settled: past.spent,
             reserved: past.unknown,
             unknown: past.unknown,
-            used: None,
+            last_used: None,
             granted: had,
             noted: had,
             noting: None,
@@ -158,6 +172,7 @@ impl Purse {
             waiting: VecDeque::new(),
             lean_until: None,
             alone: None,
+            quiet: None,
             is_closed: false,
         }
     }
@@ -174,10 +189,10 @@ impl Purse {
         queue: usize,
         now: Instant,
     ) -> (Option<Usd>, Vec<Effect>) {
-        self.used = Some(now);
+        self.last_used = Some(now);
         if self.waiting.is_empty() && want <= self.usable() {
             self.reserved += want;
-            return (Some(want), self.go_on(now));
+            return (Some(want), self.go_on_if_needed(now));
         }
         if self.is_spent(need) {
             return (None, vec![Effect::Refuse(id, Refusal::Spent)]);
@@ -201,7 +216,7 @@ impl Purse {
     pub fn settle(&mut self, reserved: Usd, actual: Usd, now: Instant) -> Vec<Effect> {
         self.reserved = self.reserved - reserved;
         self.settled += actual;
-        self.go_on(now)
+        self.go_on_if_needed(now)
     }
 
     /// A request that waits has gone away.
@@ -246,6 +261,7 @@ impl Purse {
 
     /// The account cannot be asked. What was granted is used; who needs more is refused.
     pub fn lost(&mut self, now: Instant) -> Vec<Effect> {
+        self.quiet = None;
         self.asked = None;
         self.ask_again = Some(now + ASK_EVERY);
         let mut effects = Vec::new();
@@ -262,13 +278,14 @@ impl Purse {
     /// The account cannot be asked, and this replica, one of so many, goes on with its part of what was left when the account
     /// was last heard of.
     pub fn alone(&mut self, replicas: u64, now: Instant) -> Vec<Effect> {
+        self.quiet = None;
         self.asked = None;
         let left = self.limit - self.had_by_others.unwrap_or_default() - self.granted;
         let part = Usd::from_pico(left.max(Usd::ZERO).pico() / i128::from(replicas));
         let bound = *self.alone.get_or_insert(self.granted + whole(part));
         self.had_by_others.get_or_insert_default();
         let wanted: Usd = self.waiting.iter().map(|one| one.want).sum();
-        let granted = (self.settled + self.reserved + wanted).min(bound);
+        let granted = (self.used() + wanted).min(bound);
         self.granted = self.granted.max(whole(granted));
         self.has_asked_in_vain = granted == bound;
         self.ask_again = Some(now + ASK_EVERY);
@@ -341,7 +358,7 @@ impl Purse {
     /// The end of this purse: tells the account what was spent, and gives back what is not reserved.
     pub fn close(&mut self, now: Instant) -> Vec<Effect> {
         self.is_closed = true;
-        self.granted = self.settled + self.reserved;
+        self.granted = self.used();
         let message = self.message(Usd::ZERO, Usd::ZERO, Usd::ZERO, false, now);
         [Some(Effect::Ask(message)), self.note()]
             .into_iter()
@@ -383,9 +400,14 @@ impl Purse {
         self.unknown
     }
 
+    /// What was spent and is reserved.
+    fn used(&self) -> Usd {
+        self.settled + self.reserved
+    }
+
     /// What may be reserved at once.
     fn usable(&self) -> Usd {
-        self.granted.min(self.noted).min(self.ceiling()) - self.settled - self.reserved
+        self.granted.min(self.noted).min(self.ceiling()) - self.used()
     }
 
     /// What the limit leaves to this replica. That is never less than what it was granted, unless the limit was lowered.
@@ -398,13 +420,41 @@ impl Purse {
         need > self.limit - self.spent()
     }
 
+    /// Does what can be done now, where more or less being used calls for it.
+    fn go_on_if_needed(&mut self, now: Instant) -> Vec<Effect> {
+        let used = self.used();
+        let is_within =
+            |quiet: Quiet| quiet.least <= used && used <= quiet.most && now < quiet.until;
+        match self.quiet.is_some_and(is_within) {
+            true => Vec::new(),
+            false => self.go_on(now),
+        }
+    }
+
     /// Does what can be done now.
     fn go_on(&mut self, now: Instant) -> Vec<Effect> {
         let mut effects = Vec::new();
         self.serve(&mut effects);
         effects.extend(self.ask(now));
         effects.extend(self.note());
+        self.quiet = self.quiet_from(now).filter(|_| effects.is_empty());
         effects
+    }
+
+    /// When there is nothing to be done from now on, as there is nothing now.
+    fn quiet_from(&self, now: Instant) -> Option<Quiet> {
+        if self.is_closed || self.asked.is_some() || !self.waiting.is_empty() {
+            return None;
+        }
+        let bound = self.granted.min(self.ceiling());
+        let spare = self.spare(now);
+        let changes = [self.ask_again, self.ask_for_spare, self.lean_until];
+        let coming = changes.into_iter().flatten().filter(|time| now < *time);
+        Some(Quiet {
+            least: bound - spare - spare,
+            most: bound - half(spare),
+            until: coming.fold(now + QUIET_MAX, Instant::min),
+        })
     }
 
     /// Admits who waits and can be, and refuses who never can.
@@ -475,19 +525,18 @@ impl Purse {
         let spare = self.spare(now);
         // What is granted and not noted yet is there soon.
         let free = match self.had_by_others {
-            Some(_) => self.granted.min(self.ceiling()) - self.settled - self.reserved,
+            Some(_) => self.granted.min(self.ceiling()) - self.used(),
             None => Usd::ZERO,
         };
         let wanted: Usd = self.waiting.iter().map(|one| one.want).sum();
         let least = self.waiting.iter().map(|one| one.need).min();
-        let half = Usd::from_pico(spare.pico() / 2);
         let is_idle = self.waiting.is_empty() && free > spare + spare;
-        let has_spare = free >= half || self.ask_for_spare.is_some_and(|again| now < again);
+        let has_spare = free >= half(spare) || self.ask_for_spare.is_some_and(|again| now < again);
         if wanted <= free && has_spare && !is_idle {
             return None;
         }
         if is_idle {
-            self.granted = whole(self.settled + self.reserved + spare);
+            self.granted = whole(self.used() + spare);
         }
         let lacking = |amount: Usd| (amount - free).max(Usd::ZERO);
         let need = lacking(least.unwrap_or_default());
@@ -499,7 +548,7 @@ impl Purse {
     /// What it holds for requests to come: nothing of a budget that nobody has used of late, so that a crash loses nothing of it,
     /// or that others lack.
     fn spare(&self, now: Instant) -> Usd {
-        let is_used = self.used.is_some_and(|used| now < used + IN_USE);
+        let is_used = self.last_used.is_some_and(|used| now < used + IN_USE);
         let is_lean = self.lean_until.is_some_and(|until| now < until);
         match is_used && !is_lean {
             true => self.spare_part(),
@@ -525,7 +574,8 @@ impl Purse {
         // could, the account hears of that, too.
         let ceiling = self.had_by_others.map(|_| self.ceiling());
         self.granted = ceiling.map_or(self.granted, |ceiling| self.granted.min(whole(ceiling)));
-        self.granted = self.granted.max(self.settled + self.reserved);
+        self.granted = self.granted.max(self.used());
+        self.quiet = None;
         self.seq += 1;
         let settled = self.settled.nano_rounded_up();
         let ask = Ask {
@@ -570,4 +620,8 @@ impl Purse {
 /// What the account can grant of an amount: whole nano-dollars. To round it up would be to grant oneself what is missing.
 fn whole(amount: Usd) -> Usd {
     Usd::from_nano(amount.nano_rounded_down())
+}
+
+fn half(amount: Usd) -> Usd {
+    Usd::from_pico(amount.pico() / 2)
 }

@@ -21,6 +21,8 @@ pub struct Admitted {
     places: [Option<Place>; LIMITERS],
     /// What is set aside for it, before it is admitted.
     shares: Vec<Share>,
+    /// Where it was entered.
+    gauges: [Option<Arc<Gauge>>; LIMITERS],
     entered: Vec<Entered>,
 }
 
@@ -34,10 +36,10 @@ pub(super) enum Place {
     Shared(Part),
 }
 
-/// What was entered for a request under one limit.
+/// What was entered for a request under one limit, of the gauge at `at`.
 #[derive(Debug)]
 struct Entered {
-    gauge: Arc<Gauge>,
+    at: usize,
     limit: Limit,
     amount: u64,
     mark: Mark,
@@ -75,11 +77,8 @@ impl Admitted {
     /// Takes from every limiter, or from none.
     pub(super) fn take(&mut self, asked: &Asked<'_>) -> Result<(), Lacking> {
         let mut errands = Errands::new();
-        let taken = {
-            let limiters = asked.limiters;
-            let mut counts = limiters.map(|limiter| limiter.map(|limiter| limiter.gauge.lock()));
-            self.take_from(asked, &mut counts, &mut errands)
-        };
+        let taken = self.take_from(asked, &mut lock(asked), &mut errands);
+        // Locks are held no more.
         for (at, limit, errand) in errands {
             if let Some(limiter) = asked.limiters[at] {
                 limiter.gauge.run(limit, errand);
@@ -103,19 +102,8 @@ impl Admitted {
 
     /// What is left of the limits.
     pub(super) fn left(&self, asked: &Asked<'_>) -> Left {
-        let mut seen = Seen::default();
-        for (at, limiter) in asked.limiters.iter().enumerate() {
-            if let Some(limiter) = limiter {
-                limiter.look(
-                    at,
-                    &mut limiter.gauge.lock(),
-                    asked,
-                    &self.shares,
-                    &mut seen,
-                );
-            }
-        }
-        seen.left
+        let mut counts = lock(asked);
+        self.look(asked, &mut counts).left(asked, &mut counts)
     }
 
     fn take_from(
@@ -124,22 +112,27 @@ impl Admitted {
         counts: &mut Locked<'_>,
         errands: &mut Errands,
     ) -> Result<(), Lacking> {
-        let mut seen = Seen::default();
-        for (at, (limiter, counts)) in indexed(&asked.limiters, counts) {
-            limiter.look(at, counts, asked, &self.shares, &mut seen);
-        }
-        let left = seen.left;
-        if let Some(refused) = seen.refused {
+        let mut seen = self.look(asked, counts);
+        if let Some(refused) = seen.refused.take() {
+            let left = seen.left(asked, counts);
             return Err(Lacking::Room(Box::new(Refused { left, ..refused })));
         }
-        self.take_slots(asked, counts, left)?;
+        self.take_slots(asked, counts, &seen)?;
         if !seen.lacking.is_empty() {
             let waits = line_up(&seen.lacking, asked, counts, errands);
             return Err(Lacking::Shares(waits));
         }
         self.enter(asked, counts, errands);
-        self.left = left.less(asked.tokens);
+        self.left = seen.left_behind(asked.tokens);
         Ok(())
+    }
+
+    fn look(&self, asked: &Asked<'_>, counts: &mut Locked<'_>) -> Seen {
+        let mut seen = Seen::default();
+        for (at, (limiter, counts)) in indexed(&asked.limiters, counts) {
+            limiter.look(at, counts, asked, &self.shares, &mut seen);
+        }
+        seen
     }
 
     /// Takes a slot wherever one is lacking, or none. Those of all replicas are not taken under a lock.
@@ -147,31 +140,27 @@ impl Admitted {
         &mut self,
         asked: &Asked<'_>,
         counts: &mut Locked<'_>,
-        left: Left,
+        seen: &Seen,
     ) -> Result<(), Lacking> {
-        for (at, (limiter, counts)) in indexed(&asked.limiters, counts) {
-            let Some(concurrency) = limiter
-                .limits
-                .concurrency
-                .filter(|_| self.places[at].is_none())
-            else {
-                continue;
-            };
+        let lacking = indexed(&asked.limiters, counts).find_map(|(at, (limiter, counts))| {
+            let lacking = |_: &Concurrency| self.places[at].is_none();
+            let concurrency = limiter.limits.concurrency.filter(lacking)?;
             let max = concurrency.max.get();
             let queue = match limiter.gauge.slots() {
                 Some(slots) => Queue::Shared(slots.clone()),
-                None if counts.has_slot(max) => continue,
+                None if counts.has_slot(max) => return None,
                 None => Queue::Own(counts.wait(max, concurrency.queue_max)),
             };
-            let refused = Refused {
-                left,
-                ..limiter.refused(Limit::Concurrency, SLOT_WAIT)
-            };
+            let refused = limiter.refused(Limit::Concurrency, SLOT_WAIT);
+            Some((at, concurrency, queue, refused))
+        });
+        if let Some((at, concurrency, queue, refused)) = lacking {
+            let left = seen.left(asked, counts);
             return Err(Lacking::Slot {
                 at,
                 concurrency,
                 queue,
-                refused: Box::new(refused),
+                refused: Box::new(Refused { left, ..refused }),
             });
         }
         for (at, (limiter, counts)) in indexed(&asked.limiters, counts) {
@@ -184,6 +173,9 @@ impl Admitted {
 
     /// Takes what was found under each limit.
     fn enter(&mut self, asked: &Asked<'_>, counts: &mut Locked<'_>, errands: &mut Errands) {
+        let limiters = asked.limiters.iter().flatten();
+        self.entered
+            .reserve_exact(limiters.map(|limiter| limiter.limits().count()).sum());
         for (at, (limiter, counts)) in indexed(&asked.limiters, counts) {
             let gauge = &limiter.gauge;
             for (limit, _) in limiter.limits() {
@@ -203,12 +195,13 @@ impl Admitted {
                     errands.extend(asks.into_iter().map(|errand| (at, limit, errand)));
                 }
                 self.entered.push(Entered {
-                    gauge: gauge.clone(),
+                    at,
                     limit,
                     amount,
                     mark,
                 });
             }
+            self.gauges[at] = Some(gauge.clone());
         }
     }
 
@@ -219,44 +212,61 @@ impl Admitted {
 
     /// The request has used so many tokens.
     pub fn settle(&mut self, used: u64) {
-        let is_of_tokens = |entered: &mut Entered| matches!(entered.limit, Limit::Tokens(_));
-        for entered in self.entered.extract_if(.., is_of_tokens) {
-            entered.settle(used);
-        }
+        self.settle_those(used, |limit| matches!(limit, Limit::Tokens(_)));
+        self.entered.clear();
     }
 
     /// The request was refused for another reason, and counts for nothing.
     pub fn cancel(&mut self) {
-        for entered in self.entered.drain(..) {
-            entered.settle(0);
-        }
+        self.settle_those(0, |_| true);
+        self.entered.clear();
         self.end();
+    }
+
+    /// What was entered under some of the limits has come to `used`.
+    fn settle_those(&self, used: u64, is_one: impl Fn(Limit) -> bool) {
+        let now = Instant::now();
+        for of_one in self.entered.chunk_by(|one, next| one.at == next.at) {
+            let Some(gauge) = of_one.first().and_then(|one| self.gauges[one.at].as_ref()) else {
+                continue;
+            };
+            let mut errands = Vec::new();
+            let mut counts = gauge.lock();
+            for entered in of_one.iter().filter(|entered| is_one(entered.limit)) {
+                let limit = entered.limit;
+                let settled = entered.settle(used, &mut counts, gauge, now);
+                errands.extend(settled.into_iter().map(|errand| (limit, errand)));
+            }
+            drop(counts);
+            for (limit, errand) in errands {
+                gauge.run(limit, errand);
+            }
+        }
     }
 }
 
 impl Entered {
-    fn settle(self, used: u64) {
-        let (gauge, limit) = (&self.gauge, self.limit);
-        let errands = {
-            let mut counts = gauge.lock();
-            let Some(count) = counts.of(limit, gauge) else {
-                return;
-            };
-            let effects = count.settle(self.mark, self.amount, used, Instant::now());
-            match counts.line(limit) {
-                Some(line) => line.errands(gauge, limit, effects),
-                None => return,
-            }
+    fn settle(
+        &self,
+        used: u64,
+        counts: &mut Counts,
+        gauge: &Arc<Gauge>,
+        now: Instant,
+    ) -> Vec<Errand> {
+        let Some(count) = counts.of(self.limit, gauge) else {
+            return Vec::new();
         };
-        errands
-            .into_iter()
-            .for_each(|errand| gauge.run(limit, errand));
+        let effects = count.settle(self.mark, self.amount, used, now);
+        let line = counts.line(self.limit);
+        line.map_or_else(Vec::new, |line| line.errands(gauge, self.limit, effects))
     }
 }
 
 impl Drop for Admitted {
     fn drop(&mut self) {
-        self.settle(0);
+        if !self.entered.is_empty() {
+            self.settle(0);
+        }
     }
 }
 
@@ -284,7 +294,13 @@ fn line_up(
     waits
 }
 
-type Locked<'a> = [Option<MutexGuard<'a, Counts>>; LIMITERS];
+/// Locks the counts of every limiter, in one order.
+fn lock<'a>(asked: &Asked<'a>) -> Locked<'a> {
+    let limiters = asked.limiters;
+    limiters.map(|limiter| limiter.map(|limiter| limiter.gauge.lock()))
+}
+
+pub(super) type Locked<'a> = [Option<MutexGuard<'a, Counts>>; LIMITERS];
 
 /// Limiters with their places and counts.
 fn indexed<'l, 'c>(

@@ -74,11 +74,19 @@ impl Count {
         }
     }
 
-    /// What is left of a limit, what is `held` included, and when all of it will be there again.
-    pub fn remaining(&mut self, limit: u64, held: Option<&Held>, now: Instant) -> (u64, Duration) {
+    /// What is left of a limit, what is `held` included.
+    pub fn remaining(&mut self, limit: u64, held: Option<&Held>, now: Instant) -> u64 {
         match self {
-            Self::Own(span) => (limit.saturating_sub(span.used(now)), span.reset(now)),
-            Self::Shared(line) => line.lease.remaining(limit, held, now),
+            Self::Own(span) => limit.saturating_sub(span.used(now)),
+            Self::Shared(line) => line.lease.remaining(limit, held, now).0,
+        }
+    }
+
+    /// When all of a limit will be there again.
+    pub fn reset(&mut self, limit: u64, now: Instant) -> Duration {
+        match self {
+            Self::Own(span) => span.reset(now),
+            Self::Shared(line) => line.lease.remaining(limit, None, now).1,
         }
     }
 

@@ -29,7 +29,7 @@ use crate::access::budgets::{Page, Refusal};
 use crate::access::state::ANSWER_WITHIN;
 use crate::config::limits::{Concurrency, Limits};
 use crate::spend::Usd;
-use admitted::{Asked, Lacking, Place};
+use admitted::{Asked, Lacking, Locked, Place};
 use gauge::Counts;
 use shared::{Look, Outcome, Share, Wait};
 
@@ -183,11 +183,24 @@ impl Patience {
 /// What was found at the limits.
 #[derive(Default)]
 struct Seen {
-    left: Left,
+    /// The limits that leave least of requests and of tokens.
+    requests: Option<Tightest>,
+    tokens: Option<Tightest>,
     /// The refusal with the longest wait, which is the true one.
     refused: Option<Refused>,
     /// What the log of all replicas is to be asked for.
     lacking: Vec<(usize, Limit)>,
+}
+
+/// The limit that leaves least, of the limiter at `at`.
+#[derive(Clone, Copy)]
+struct Tightest {
+    at: usize,
+    limit: Limit,
+    max: u64,
+    remaining: u64,
+    /// How long what is taken now counts.
+    life: Duration,
 }
 
 impl Limiter {
@@ -240,8 +253,13 @@ impl Limiter {
                     ..self.refused(limit, STORE_WAIT)
                 }),
             }
-            let (remaining, reset) = count.remaining(max, held, asked.now);
-            seen.note(limit, max, remaining, reset, count.life());
+            seen.note(Tightest {
+                at,
+                limit,
+                max,
+                remaining: count.remaining(max, held, asked.now),
+                life: count.life(),
+            });
         }
     }
 
@@ -276,18 +294,49 @@ impl Seen {
         }
     }
 
-    fn note(&mut self, limit: Limit, max: u64, remaining: u64, reset: Duration, life: Duration) {
-        let left = match limit {
-            Limit::Requests(_) => &mut self.left.requests,
-            _ => &mut self.left.tokens,
+    fn note(&mut self, found: Tightest) {
+        let tightest = match found.limit {
+            Limit::Requests(_) => &mut self.requests,
+            _ => &mut self.tokens,
         };
-        if left.is_none_or(|other| remaining < other.remaining) {
-            *left = Some(Remaining {
-                limit: max,
-                remaining,
-                reset,
-                life,
-            });
+        if tightest.is_none_or(|other| found.remaining < other.remaining) {
+            *tightest = Some(found);
+        }
+    }
+
+    /// What is left.
+    fn left(&self, asked: &Asked<'_>, counts: &mut Locked<'_>) -> Left {
+        let mut left = |tightest: Option<Tightest>| {
+            let tightest = tightest?;
+            let gauge = &asked.limiters[tightest.at]?.gauge;
+            let count = counts[tightest.at].as_mut()?.of(tightest.limit, gauge)?;
+            let reset = count.reset(tightest.max, asked.now);
+            Some(tightest.remaining(0, reset))
+        };
+        Left {
+            requests: left(self.requests),
+            tokens: left(self.tokens),
+        }
+    }
+
+    /// What is left behind a request of so many tokens, which has been entered.
+    fn left_behind(&self, tokens: u64) -> Left {
+        let behind = |tightest: Option<Tightest>, amount| {
+            tightest.map(|tightest| tightest.remaining(amount, tightest.life))
+        };
+        Left {
+            requests: behind(self.requests, 1),
+            tokens: behind(self.tokens, tokens),
+        }
+    }
+}
+
+impl Tightest {
+    const fn remaining(&self, taken: u64, reset: Duration) -> Remaining {
+        Remaining {
+            limit: self.max,
+            remaining: self.remaining.saturating_sub(taken),
+            reset,
         }
     }
 }

@@ -18,18 +18,22 @@ const MARGIN_PARTS: u32 = 2;
 /// How much was admitted, and when.
 #[derive(Debug)]
 pub struct Span {
+    used: u64,
+    /// When the first entry counts no more.
+    expires: Option<Instant>,
+    /// The last entry, beside the others: most requests meet no other, nor the memory that those are in.
+    last: Option<Entry>,
+    /// Until when that takes in what is added.
+    closes: Option<Instant>,
+    entries: VecDeque<Entry>,
+    /// How many entries have left the front.
+    gone: u64,
     /// How long an entry counts.
     life: Duration,
     part: Duration,
-    entries: VecDeque<Entry>,
-    /// Until when the last of them takes in what is added.
-    closes: Option<Instant>,
-    /// How many entries have left the front.
-    gone: u64,
-    used: u64,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Entry {
     /// When it counts no more: told from that at a glance, by every request and for every window.
     until: Instant,
@@ -45,23 +49,27 @@ impl Span {
     pub fn new(window: Duration) -> Self {
         let part = window / PARTS;
         Self {
+            used: 0,
+            expires: None,
+            last: None,
+            closes: None,
+            entries: VecDeque::new(),
+            gone: 0,
             life: window + MARGIN_PARTS * part,
             part,
-            entries: VecDeque::new(),
-            closes: None,
-            gone: 0,
-            used: 0,
         }
     }
 
     /// What counts at present.
     pub fn used(&mut self, now: Instant) -> u64 {
-        while let Some(entry) = self.entries.front()
-            && entry.until <= now
+        while let Some(expires) = self.expires
+            && expires <= now
         {
-            self.used -= entry.amount;
+            let first = self.entries.pop_front().or_else(|| self.last.take());
+            self.used -= first.map_or(0, |entry| entry.amount);
             self.gone += 1;
-            self.entries.pop_front();
+            let next = self.entries.front().or(self.last.as_ref());
+            self.expires = next.map(|entry| entry.until);
         }
         self.used
     }
@@ -74,7 +82,7 @@ impl Span {
             .used(now)
             .checked_sub(room)
             .filter(|excess| *excess > 0)?;
-        for entry in &self.entries {
+        for entry in self.all() {
             if entry.amount >= excess {
                 return Some(entry.until.saturating_duration_since(now));
             }
@@ -85,24 +93,30 @@ impl Span {
 
     /// Enters what was admitted.
     pub fn add(&mut self, amount: u64, now: Instant) -> Mark {
-        match self.entries.back_mut() {
-            Some(entry) if self.closes.is_some_and(|closes| now < closes) => {
-                entry.amount += amount;
-            }
-            _ => {
+        self.used += amount;
+        match &mut self.last {
+            Some(last) if self.closes.is_some_and(|closes| now < closes) => last.amount += amount,
+            last => {
                 let until = now + self.life;
-                self.entries.push_back(Entry { until, amount });
+                let closed = last.replace(Entry { until, amount });
+                self.entries.extend(closed);
                 self.closes = Some(now + self.part);
+                self.expires.get_or_insert(until);
             }
         }
-        self.used += amount;
-        Mark(self.gone + self.entries.len() as u64 - 1)
+        Mark(self.gone + self.entries.len() as u64)
     }
 
     /// Puts `now` in the place of `before`, which is what was entered at `mark`. Entries that count no more stay as they were.
     pub fn amend(&mut self, mark: Mark, before: u64, now: u64) {
-        let place = mark.0.checked_sub(self.gone);
-        let entry = place.and_then(|place| self.entries.get_mut(usize::try_from(place).ok()?));
+        let Some(place) = mark.0.checked_sub(self.gone) else {
+            return;
+        };
+        let entry = match usize::try_from(place) {
+            Ok(place) if place < self.entries.len() => self.entries.get_mut(place),
+            Ok(place) if place == self.entries.len() => self.last.as_mut(),
+            _ => None,
+        };
         if let Some(entry) = entry {
             entry.amount = entry.amount.saturating_sub(before).saturating_add(now);
             self.used = self.used.saturating_sub(before).saturating_add(now);
@@ -113,9 +127,11 @@ impl Span {
     pub fn entries(&self) -> impl Iterator<Item = (Instant, u64)> {
         // It was a moment of this process, so the clock has it.
         let began = |entry: &Entry| entry.until.checked_sub(self.life).unwrap_or(entry.until);
-        self.entries
-            .iter()
-            .map(move |entry| (began(entry), entry.amount))
+        self.all().map(move |entry| (began(entry), entry.amount))
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().chain(&self.last)
     }
 
     /// How long an amount counts from now on at most.
@@ -126,8 +142,7 @@ impl Span {
     /// How long it takes until nothing counts.
     pub fn reset(&mut self, now: Instant) -> Duration {
         self.used(now);
-        let last = self.entries.back();
-        last.map_or(Duration::ZERO, |entry| {
+        self.last.map_or(Duration::ZERO, |entry| {
             entry.until.saturating_duration_since(now)
         })
     }

@@ -45,8 +45,6 @@ pub struct Remaining {
     pub remaining: u64,
     /// When all of it will be there again, if nothing more comes.
     pub reset: Duration,
-    /// When what is taken now comes back.
-    pub(super) life: Duration,
 }
 
 /// Why a request was not admitted.
@@ -111,23 +109,6 @@ impl fmt::Display for Refused {
             f,
             "{whose} may use {max} {unit} per {per} (`{name}`), and has used them; there is room in {left:.3}s"
         )
-    }
-}
-
-impl Left {
-    /// What is left behind a request.
-    pub(super) fn less(self, tokens: u64) -> Self {
-        let less = |left: Option<Remaining>, amount: u64| {
-            left.map(|left| Remaining {
-                remaining: left.remaining.saturating_sub(amount),
-                reset: left.life,
-                ..left
-            })
-        };
-        Self {
-            requests: less(self.requests, 1),
-            tokens: less(self.tokens, tokens),
-        }
     }
 }
 
