@@ -38,11 +38,7 @@ impl Counters {
             let mut concurrent = self.concurrent.lock();
             concurrent.insert(path, Arc::downgrade(&gauge));
         }
-        Some(Limiter {
-            whose: format!("the {kind} `{name}`"),
-            limits,
-            gauge,
-        })
+        Some(Limiter::new(format!("the {kind} `{name}`"), &limits, gauge))
     }
 
     /// The slots that replicas share, of every limiter that has some.

@@ -5,9 +5,9 @@ use std::time::Instant;
 
 use parking_lot::MutexGuard;
 
-use super::count::Mark;
+use super::count::{Count, Mark};
 use super::gauge::{Counts, Gauge, Slot};
-use super::shared::{Errand, Share, Wait};
+use super::shared::{Effect, Errand, Line, Share, Taken, Wait};
 use super::told::{Left, Limit, Refused};
 use super::{LIMITERS, Limiter, Limiters, Queue, SLOT_WAIT, Seen};
 use crate::access::budgets::Part;
@@ -144,7 +144,7 @@ impl Admitted {
     ) -> Result<(), Lacking> {
         let lacking = indexed(&asked.limiters, counts).find_map(|(at, (limiter, counts))| {
             let lacking = |_: &Concurrency| self.places[at].is_none();
-            let concurrency = limiter.limits.concurrency.filter(lacking)?;
+            let concurrency = limiter.concurrency.filter(lacking)?;
             let max = concurrency.max.get();
             let queue = match limiter.gauge.slots() {
                 Some(slots) => Queue::Shared(slots.clone()),
@@ -164,7 +164,7 @@ impl Admitted {
             });
         }
         for (at, (limiter, counts)) in indexed(&asked.limiters, counts) {
-            if limiter.limits.concurrency.is_some() && self.places[at].is_none() {
+            if limiter.concurrency.is_some() && self.places[at].is_none() {
                 self.places[at] = Some(Place::Own(limiter.gauge.enter(counts)));
             }
         }
@@ -174,26 +174,24 @@ impl Admitted {
     /// Takes what was found under each limit.
     fn enter(&mut self, asked: &Asked<'_>, counts: &mut Locked<'_>, errands: &mut Errands) {
         let limiters = asked.limiters.iter().flatten();
-        self.entered
-            .reserve_exact(limiters.map(|limiter| limiter.limits().count()).sum());
+        let windows = limiters.map(|limiter| limiter.windows.len()).sum();
+        self.entered.reserve_exact(windows);
         for (at, (limiter, counts)) in indexed(&asked.limiters, counts) {
             let gauge = &limiter.gauge;
-            for (limit, _) in limiter.limits() {
+            for (limit, _) in limiter.windows.iter().copied() {
                 let amount = limit.amount(asked.tokens);
-                let mut newest = self.shares.iter_mut().rev();
-                let share = newest.find(|share| share.is_of(gauge, limit));
-                let held = share.as_ref().map(|share| share.held);
-                let Some(count) = counts.of(limit, gauge) else {
-                    continue;
+                let mark = match counts.of(limit, gauge) {
+                    None => continue,
+                    Some(Count::Own(span)) => Mark::Own(span.add(amount, asked.now)),
+                    Some(Count::Shared(line)) => {
+                        let mut newest = self.shares.iter_mut().rev();
+                        let share = newest.find(|share| share.is_of(gauge, limit));
+                        let (taken, effect) = take_shared(line, amount, share, asked.now);
+                        let asks = line.errands(gauge, limit, effect);
+                        errands.extend(asks.into_iter().map(|errand| (at, limit, errand)));
+                        Mark::Shared(taken)
+                    }
                 };
-                let (mark, is_held, effect) = count.take(amount, held.as_ref(), asked.now);
-                if let Some(share) = share.filter(|_| is_held) {
-                    share.close();
-                }
-                if let (Some(effect), Some(line)) = (effect, counts.line(limit)) {
-                    let asks = line.errands(gauge, limit, [effect]);
-                    errands.extend(asks.into_iter().map(|errand| (at, limit, errand)));
-                }
                 self.entered.push(Entered {
                     at,
                     limit,
@@ -268,6 +266,23 @@ impl Drop for Admitted {
             self.settle(0);
         }
     }
+}
+
+/// Takes of what replicas share, and first of what was set aside.
+fn take_shared(
+    line: &mut Line,
+    amount: u64,
+    share: Option<&mut Share>,
+    now: Instant,
+) -> (Taken, Option<Effect>) {
+    let share = share.filter(|share| line.lease.is_good(&share.held, now));
+    let taken = line
+        .lease
+        .take(amount, share.as_ref().map(|share| &share.held), now);
+    if let Some(share) = share {
+        share.close();
+    }
+    taken
 }
 
 /// Lines up for what is lacking under each of those limits.

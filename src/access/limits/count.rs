@@ -44,23 +44,6 @@ impl Count {
         wait.map_or(Look::Has, Look::Full)
     }
 
-    /// Takes what was found, of what is `held` first. Tells whether that was taken, and what is to be done.
-    pub fn take(
-        &mut self,
-        amount: u64,
-        held: Option<&Held>,
-        now: Instant,
-    ) -> (Mark, bool, Option<Effect>) {
-        match self {
-            Self::Own(span) => (Mark::Own(span.add(amount, now)), false, None),
-            Self::Shared(line) => {
-                let is_held = held.is_some_and(|held| line.lease.is_good(held, now));
-                let (taken, effect) = line.lease.take(amount, held, now);
-                (Mark::Shared(taken), is_held, effect)
-            }
-        }
-    }
-
     /// What was taken at `mark` has come to `used`, of `before`.
     pub fn settle(&mut self, mark: Mark, before: u64, used: u64, now: Instant) -> Vec<Effect> {
         match (self, mark) {

@@ -30,6 +30,7 @@ use crate::access::state::ANSWER_WITHIN;
 use crate::config::limits::{Concurrency, Limits};
 use crate::spend::Usd;
 use admitted::{Asked, Lacking, Locked, Place};
+use count::Count;
 use gauge::Counts;
 use shared::{Look, Outcome, Share, Wait};
 
@@ -49,11 +50,12 @@ const SLOT: Usd = Usd::from_nano(1);
 #[derive(Clone, Debug)]
 pub struct Limiter {
     /// Whose, in the words of a refusal: ``key `search-prod` ``.
-    pub whose: String,
-    /// How much.
-    pub limits: Limits,
+    whose: String,
+    /// How much in a window, of requests first.
+    windows: Box<[(Limit, u64)]>,
+    concurrency: Option<Concurrency>,
     /// What was counted.
-    pub gauge: Arc<Gauge>,
+    gauge: Arc<Gauge>,
 }
 
 /// The limiters of a request, always in the same order of kinds; None for those without limits.
@@ -204,17 +206,19 @@ struct Tightest {
 }
 
 impl Limiter {
-    /// Its limits of windows, those of requests first.
-    fn limits(&self) -> impl Iterator<Item = (Limit, u64)> {
-        let Limits {
-            requests, tokens, ..
-        } = &self.limits;
-        let requests = requests.iter().enumerate();
+    /// A limiter that counts with `gauge`.
+    pub fn new(whose: String, limits: &Limits, gauge: Arc<Gauge>) -> Self {
+        let requests = limits.requests.iter().enumerate();
         let requests = requests.map(|(window, max)| (Limit::Requests(window), *max));
-        let tokens = tokens.iter().enumerate();
+        let tokens = limits.tokens.iter().enumerate();
         let tokens = tokens.map(|(window, max)| (Limit::Tokens(window), *max));
         let set = |(limit, max): (_, Option<NonZeroU64>)| Some((limit, max?.get()));
-        requests.chain(tokens).filter_map(set)
+        Self {
+            whose,
+            windows: requests.chain(tokens).filter_map(set).collect(),
+            concurrency: limits.concurrency,
+            gauge,
+        }
     }
 
     /// Looks whether a request has room in every window, and notes what is left in the tightest.
@@ -227,20 +231,34 @@ impl Limiter {
         shares: &[Share],
         seen: &mut Seen,
     ) {
-        for (limit, max) in self.limits() {
-            let mut newest = shares.iter().rev();
-            let share = newest.find(|share| share.is_of(&self.gauge, limit));
-            let held = share.map(|share| &share.held);
+        for (limit, max) in self.windows.iter().copied() {
             let amount = limit.amount(asked.tokens);
             let Some(count) = counts.of(limit, &self.gauge) else {
                 continue;
             };
+            let found = |remaining, life| Tightest {
+                at,
+                limit,
+                max,
+                remaining,
+                life,
+            };
+            if let Count::Own(span) = count {
+                let remaining = max.saturating_sub(span.used(asked.now));
+                if amount <= remaining {
+                    seen.note(found(remaining, span.life()));
+                    continue;
+                }
+            }
+            let mut newest = shares.iter().rev();
+            let share = newest.find(|share| share.is_of(&self.gauge, limit));
+            let held = share.map(|share| &share.held);
             let looked = match count.look(amount, max, held, asked.now) {
                 Look::Lacks if asked.is_late => Look::Lost,
                 looked => looked,
             };
             let own = (looked == Look::Lost).then(|| self.gauge.shared()?.own_part(max));
-            let (looked, max) = match own.flatten() {
+            let (looked, part) = match own.flatten() {
                 Some(part) => (count.look_alone(amount, part, asked.now), part),
                 None => (looked, max),
             };
@@ -253,12 +271,10 @@ impl Limiter {
                     ..self.refused(limit, STORE_WAIT)
                 }),
             }
+            let remaining = count.remaining(part, held, asked.now);
             seen.note(Tightest {
-                at,
-                limit,
-                max,
-                remaining: count.remaining(max, held, asked.now),
-                life: count.life(),
+                max: part,
+                ..found(remaining, count.life())
             });
         }
     }
@@ -274,15 +290,14 @@ impl Limiter {
         }
     }
 
-    fn max(&self, limit: Limit) -> u64 {
-        match limit {
-            Limit::Requests(window) => self.limits.requests[window].map_or(0, NonZeroU64::get),
-            Limit::Tokens(window) => self.limits.tokens[window].map_or(0, NonZeroU64::get),
-            Limit::Concurrency => self
-                .limits
-                .concurrency
-                .map_or(0, |concurrency| concurrency.max.get().into()),
+    /// How much of it; 0 where that is not limited.
+    pub fn max(&self, limit: Limit) -> u64 {
+        if limit == Limit::Concurrency {
+            return self.concurrency.map_or(0, |one| one.max.get().into());
         }
+        let mut windows = self.windows.iter();
+        let found = windows.find(|(window, _)| *window == limit);
+        found.map_or(0, |(_, max)| *max)
     }
 }
 

@@ -16,11 +16,7 @@ fn limiter(
         queue_max,
         queue_wait: Duration::from_millis(wait_ms),
     });
-    Limiter {
-        whose: "the key `k`".to_owned(),
-        limits,
-        gauge: Arc::default(),
-    }
+    Limiter::new("the key `k`".to_owned(), &limits, Arc::default())
 }
 
 const fn two<'a>(first: &'a Limiter, second: &'a Limiter) -> Limiters<'a> {
