@@ -66,6 +66,10 @@ impl Usd {
     /// Amounts beyond ±9.2 × 10¹² dollars are held at that.
     #[must_use]
     pub fn split(self) -> (i64, i64) {
+        if let Ok(pico) = i64::try_from(self.0) {
+            // Up to nine million dollars: a row's, and divided in one register.
+            return (pico.div_euclid(1_000_000), pico.rem_euclid(1_000_000));
+        }
         let micro = self.0.div_euclid(1_000_000);
         let limited = micro.clamp(i64::MIN.into(), i64::MAX.into());
         (limited as i64, self.0.rem_euclid(1_000_000) as i64)

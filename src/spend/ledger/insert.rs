@@ -15,7 +15,7 @@ use super::schema::{self, COLUMNS, Cell, USUAL_COLUMNS};
 use super::sqlite::Trouble;
 
 /// How many usual rows one statement takes. More of them gain little.
-const GROUP: usize = 10;
+const GROUP: usize = 20;
 
 /// Inserts the rows that are not there yet, within a transaction. Tells which those were; None where all were.
 pub(super) fn insert(
