@@ -124,20 +124,42 @@ impl Sum for Usd {
     }
 }
 
+/// The digits of the largest amount, and its point.
+const DIGITS_MAX: usize = 40;
+
 /// A plain decimal, exact, without trailing zeros: `0.0034`, `-2`, `0`.
 impl fmt::Display for Usd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let size = self.0.unsigned_abs();
-        let (dollars, rest) = (size / PICO.unsigned_abs(), size % PICO.unsigned_abs());
-        let (mut rest, mut digits) = (rest as u64, 12); // less than 10¹²
-        while rest > 0 && rest.is_multiple_of(10) {
-            (rest, digits) = (rest / 10, digits - 1);
-        }
-        let text = match rest {
-            0 => dollars.to_string(),
-            rest => format!("{dollars}.{rest:0digits$}"),
+        let (mut dollars, rest) = (size / PICO.unsigned_abs(), size % PICO.unsigned_abs());
+        let mut rest = rest as u64; // less than 10¹²
+        // Written from its end: every answer tells what it cost.
+        let mut text = [b'0'; DIGITS_MAX];
+        let mut start = text.len();
+        let mut write = |digit| {
+            start -= 1;
+            text[start] = digit;
         };
-        f.pad_integral(self.0 >= 0, "", &text)
+        if rest > 0 {
+            let mut places = 12;
+            while rest.is_multiple_of(10) {
+                (rest, places) = (rest / 10, places - 1);
+            }
+            for _ in 0..places {
+                write(b'0' + (rest % 10) as u8);
+                rest /= 10;
+            }
+            write(b'.');
+        }
+        loop {
+            write(b'0' + (dollars % 10) as u8);
+            dollars /= 10;
+            if dollars == 0 {
+                break;
+            }
+        }
+        let text = std::str::from_utf8(&text[start..]).map_err(|_| fmt::Error)?;
+        f.pad_integral(self.0 >= 0, "", text)
     }
 }
 
@@ -154,6 +176,7 @@ mod tests {
             (-2_000_000_000_000, "-2"),
             (-1_500_000_000_000, "-1.5"),
             (12_345_678_901_234_567, "12345.678901234567"),
+            (i128::MIN, "-170141183460469231731687303.715884105728"),
         ] {
             assert_eq!(Usd(pico).to_string(), text);
         }
