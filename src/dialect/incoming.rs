@@ -126,19 +126,29 @@ impl Incoming {
         })
     }
 
-    /// The caller's own words on what the request is for: `user`, and `metadata` as a JSON object. Empty where he gives
-    /// none, and cut to these many bytes: `user` at its end, `metadata` behind the last of its members that fits.
-    pub fn tags(&self, user_max: usize, metadata_max: usize) -> (String, String) {
-        let [user, metadata] = &self.tag_places;
-        let slice = |place: &Option<Range<usize>>| place.clone().map(|place| &self.body[place]);
-        let user = slice(user).map(scan::said);
-        let mut user = user.map_or_else(String::new, Cow::into_owned);
-        while user.len() > user_max {
+    /// For whom the caller asks, in his own words: `user`, or Anthropic's `metadata.user_id`. Empty where he does not say, cut at
+    /// its end to so many bytes, and without NUL, which no database takes in a text.
+    pub fn user(&self, max: usize) -> String {
+        let place = self.tag_places[0].clone();
+        let raw = place.map_or(&[][..], |place| &self.body[place]);
+        let raw = match self.operation.dialect() {
+            Dialect::Anthropic => scan::only(raw, &["user_id"]).unwrap_or_default(),
+            _ => raw,
+        };
+        let mut user = scan::said(raw).replace('\0', "\u{fffd}");
+        while user.len() > max {
             user.pop();
         }
-        let metadata = slice(metadata).filter(|raw| raw.starts_with(b"{"));
-        let metadata = metadata.map_or_else(String::new, |raw| fitted(raw, metadata_max));
-        (user, metadata)
+        user
+    }
+
+    /// What the caller says that the request belongs to: `metadata` as a JSON object. Empty where he says nothing, and cut to
+    /// so many bytes behind the last of its members that fits.
+    pub fn metadata(&self, max: usize) -> String {
+        let place = self.tag_places[1].clone();
+        let raw = place.map(|place| &self.body[place]);
+        let raw = raw.filter(|raw| raw.starts_with(b"{"));
+        raw.map_or_else(String::new, |raw| fitted(raw, max))
     }
 
     /// The members of the body.
@@ -324,7 +334,7 @@ fn usage_option(body: &Bytes, object: &Object<'_>) -> Result<(bool, (Place, &'st
 fn tag_places(operation: Operation, object: &Object<'_>) -> [Option<Range<usize>>; 2] {
     let (user, metadata) = match operation.dialect() {
         Dialect::Chat | Dialect::Completions | Dialect::Responses => ("user", "metadata"),
-        Dialect::Anthropic => ("", "metadata"),
+        Dialect::Anthropic => ("metadata", "metadata"),
         Dialect::Gemini => ("", "labels"),
         Dialect::Bedrock => ("", "requestMetadata"),
         Dialect::Cohere => return [None, None],

@@ -201,7 +201,6 @@ impl<'a> Record<'a> {
             return;
         };
         let row = self.gateway.ledger.as_ref().map(|_| {
-            let (user, metadata) = incoming.tags(USER_MAX, METADATA_MAX);
             let time_ms = bill.time.timestamp_millis();
             let latency = bill.began.elapsed().as_millis();
             Box::new(Row {
@@ -216,8 +215,8 @@ impl<'a> Record<'a> {
                 status,
                 latency_ms: u32::try_from(latency).unwrap_or(u32::MAX),
                 stream: self.stream,
-                user,
-                metadata,
+                user: incoming.user(USER_MAX),
+                metadata: incoming.metadata(METADATA_MAX),
                 ..Row::default()
             })
         });

@@ -378,6 +378,18 @@ async fn a_callers_user_and_metadata_are_kept_up_to_their_bounds() {
             .iter()
             .all(|(name, value)| long.get(name) == Some(value))
     );
+    // Anthropic's callers say it elsewhere.
+    let body = json!({
+        "model": "up/m-1", "max_tokens": 9, "messages": [{"role": "user", "content": "x"}],
+        "metadata": {"user_id": "u-2"},
+    });
+    let request = Request::post("/v1/messages", body.to_string());
+    let answer = stage
+        .gateway
+        .ask(request.header("x-request-id", "claude"))
+        .await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(stage.row("claude").await.end_user, "u-2");
     for id in ["none", "null"] {
         let row = stage.row(id).await;
         assert_eq!((row.end_user, row.metadata), Default::default(), "{id}");
