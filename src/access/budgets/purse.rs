@@ -603,12 +603,16 @@ impl Purse {
 
     /// Has noted what was granted, before it is used; and, when there is much less to note than was, that.
     fn note(&mut self) -> Option<Effect> {
+        if self.noting.is_some() {
+            return None;
+        }
         let is_more = self.granted > self.noted;
         let is_much_less = match self.is_closed {
-            true => self.granted < self.noted,
+            // The last note says what was spent, too, also where it is for as much as the one before.
+            true => self.granted < self.noted || self.last_used.take().is_some(),
             false => self.granted + self.spare_part() < self.noted,
         };
-        if self.noting.is_some() || !(is_more || is_much_less) {
+        if !(is_more || is_much_less) {
             return None;
         }
         self.noting = Some(self.granted);
