@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use parking_lot::Mutex;
 
-use super::budgets::{Book, Budget, Fund, Owner, Page};
+use super::budgets::{Allowance, Book, Budget, Fund, Owner, Page, Users};
 use super::limits::{Forecast, Gauge, KIND, Limit, Limiter, Shared};
 use super::state::Store;
 use crate::config::limits::Limits;
@@ -18,6 +18,7 @@ pub struct Counters {
     concurrent: Table<Gauge>,
     forecasts: Table<Forecast>,
     books: Table<Book>,
+    users: Table<Users>,
     /// Where all replicas count, once it is known that they do.
     shared: Arc<OnceLock<Arc<Shared>>>,
 }
@@ -89,6 +90,21 @@ impl Counters {
             Arc::new(Fund::new(owner.clone(), budget.clone(), book))
         };
         budgets.iter().map(fund).collect()
+    }
+
+    /// What a team grants each of its users, with what is known of them.
+    pub fn allowances(
+        &self,
+        team: &Arc<str>,
+        budgets: &[Budget],
+        users_max: usize,
+    ) -> Vec<Arc<Allowance>> {
+        let allowance = |budget: &Budget| {
+            let users = |name: &str| find(&self.users, name, |_| Users::default());
+            let (team, budget) = (team.clone(), budget.clone());
+            Arc::new(Allowance::new(team, budget, users_max, users))
+        };
+        budgets.iter().map(allowance).collect()
     }
 
     /// What requests for a model are foretold by.

@@ -1,11 +1,11 @@
 //! From a presented key to who presents it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate, Utc};
 
-use super::budgets::{Budget, Fund, Owner};
+use super::budgets::{Allowance, Budget, Fund, Owner};
 use super::counters::Counters;
 use super::limits::Limiter;
 use super::patterns::Patterns;
@@ -54,6 +54,8 @@ pub struct Team {
     pub funds: Vec<Arc<Fund>>,
     /// What they may cost by a model, by its name in the configuration.
     pub per_model: HashMap<String, Vec<Arc<Fund>>>,
+    /// What each user may cost.
+    pub per_user: Vec<Arc<Allowance>>,
     /// How much its keys may ask for together; None where that is not limited.
     pub limiter: Option<Limiter>,
 }
@@ -154,6 +156,16 @@ impl Keys {
         })
     }
 
+    /// What each team grants its users.
+    pub fn allowances(&self) -> impl Iterator<Item = &Arc<Allowance>> {
+        let teams = self
+            .by_digest
+            .values()
+            .map(|key| (key.team.index, &key.team));
+        let teams: BTreeMap<_, _> = teams.collect();
+        teams.into_values().flat_map(|team| &team.per_user)
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.by_digest.len()
@@ -194,6 +206,11 @@ impl Team {
             let owner = Owner::Model(team.clone(), model.as_str().into());
             per_model.insert(model.clone(), counters.funds(&owner, &budgets));
         }
+        let per_user = section.per_user.as_ref().map(|section| {
+            let path = ["teams", name, "per_user", "budget"];
+            let budgets = Budget::resolve(Some(&section.budget), &path, document);
+            counters.allowances(&team, &budgets, section.users_max)
+        });
         let limits = Limits::resolve(section.limits.as_ref(), &at("limits"), document);
         let budgets = Budget::resolve(section.budget.as_ref(), &at("budget"), document);
         Self {
@@ -202,6 +219,7 @@ impl Team {
             index,
             models,
             per_model,
+            per_user: per_user.unwrap_or_default(),
             limiter: counters.limiter("team", &[name], limits),
         }
     }
@@ -342,6 +360,7 @@ mod tests {
             models: Patterns::new(["*"]),
             funds: Vec::new(),
             per_model: HashMap::new(),
+            per_user: Vec::new(),
             limiter: None,
         });
         let key = Key {

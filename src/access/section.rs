@@ -22,8 +22,8 @@ pub struct TeamSection {
     /// Budgets of single models, besides the team's own. A name is one of `models` at the top of the file.
     #[serde(default)]
     pub per_model: IndexMap<String, ShareSection>,
-    /// A budget of each user, besides the team's own: whoever a request's `user` names.
-    pub per_user: Option<NotBuilt>,
+    /// A budget of each user, besides the team's own: of whoever a request's `user` names (docs/budgets.md).
+    pub per_user: Option<PerUserSection>,
     /// What is hidden from providers.
     pub privacy: Option<NotBuilt>,
     /// What is answered from the cache.
@@ -39,6 +39,22 @@ pub struct TeamSection {
 pub struct ShareSection {
     /// Money per window.
     pub budget: BudgetsSection,
+}
+
+/// What each user may have of a team's money.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PerUserSection {
+    /// Money per window, for each. Requests that name no user have it together, as if they named one.
+    pub budget: BudgetsSection,
+    /// How many users are told apart in a window. All further ones share one more budget of the same amount.
+    #[serde(default = "users_max")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub users_max: usize,
+}
+
+const fn users_max() -> usize {
+    100_000
 }
 
 /// One name or several.

@@ -38,7 +38,8 @@ fn resolve(team: &str, key: &str) -> (Keys, String) {
 #[test]
 fn budgets_and_limits_belong_to_who_has_them() {
     let team = "    budget: { usd: 500, per: month }\n    limits: { rpm: 600 }\n    per_model: { fast: { budget: { usd: 100, per: month } }, \
-                'openai/*': { budget: [{ usd: 2, per: day }, { usd: 3, per: week }] } }";
+                'openai/*': { budget: [{ usd: 2, per: day }, { usd: 3, per: week }] } }\n    \
+                per_user: { budget: [{ usd: 1, per: day }, { usd: 4, per: month }] }";
     let key = "        budget: { usd: 20, per: day }\n        limits: { tpm: 100 }";
     let (keys, said) = resolve(team, key);
     assert!(said.contains("0 errors, 0 warnings"), "{said}");
@@ -57,6 +58,13 @@ fn budgets_and_limits_belong_to_who_has_them() {
     let max = |limiter: &Option<limits::Limiter>, limit| limiter.as_ref().unwrap().max(limit);
     assert_eq!(max(&key.limiter, limits::Limit::Tokens(1)), 100);
     assert_eq!(max(&team.limiter, limits::Limit::Requests(1)), 600);
+    let of_users = team.per_user.iter();
+    let of_users: Vec<_> = of_users
+        .map(|allowance| (&*allowance.name, allowance.users_max))
+        .collect();
+    let names = ["users:search|day|UTC", "users:search|month|UTC"];
+    assert_eq!(of_users, names.map(|name| (name, 100_000)));
+    assert_eq!(keys.allowances().count(), 2);
 }
 
 #[test]
@@ -82,6 +90,27 @@ fn a_mistake_is_told_where_it_stands() {
             "4:18",
             "missing field `budget` in teams.search.per_model.fast",
             "",
+        ),
+        (
+            "    per_user: { users_max: 5 }",
+            "",
+            "4:5",
+            "missing field `budget` in teams.search.per_user",
+            "",
+        ),
+        (
+            "    per_user: { users_max: 0, budget: { usd: 1, per: day } }",
+            "",
+            "4:28",
+            "must be a whole number from 1 to 1000000, not `0`",
+            "",
+        ),
+        (
+            "    per_user: { budget: { usd: 1, per: day, timezone: Utc } }",
+            "",
+            "4:55",
+            "there is no time zone `Utc`",
+            "did you mean `UTC`?",
         ),
         (
             "    budget: { usd: 1, per: day, timezone: Utc }",

@@ -82,7 +82,7 @@ pub(super) async fn admit(
         key, model, target, ..
     } = asked;
     let limiters = snapshot.limiters(key, model, &target.provider);
-    let is_budgeted = money::funds(key, model).next().is_some();
+    let is_budgeted = money::is_budgeted(key, model);
     let is_capped = model.max_output_tokens.is_some();
     if !is_budgeted && !is_capped && limiters.iter().all(Option::is_none) {
         return Ok(None);

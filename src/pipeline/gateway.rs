@@ -102,7 +102,8 @@ impl Gateway {
     /// # Errors
     /// The ledger cannot be read.
     pub fn open_books(&self, snapshot: &Snapshot) -> Result<(), LedgerError> {
-        self.treasury.open(snapshot.keys.funds())
+        let keys = &snapshot.keys;
+        self.treasury.open(keys.funds(), keys.allowances())
     }
 
     /// Learns what operators have added to budgets by way of other replicas: to that whose key in Redis this is, or to all
@@ -110,8 +111,11 @@ impl Gateway {
     pub fn share_adjustments(&self, key: &str) {
         let snapshot = self.snapshot();
         let pages = snapshot.keys.funds().filter_map(|fund| fund.present());
+        let pages = pages.filter(|page| key == "*" || page.adjustments_key() == key);
+        let allowances = snapshot.keys.allowances();
+        let of_users = allowances.flat_map(|allowance| allowance.adjustable(key));
         pages
-            .filter(|page| key == "*" || page.adjustments_key() == key)
+            .chain(of_users)
             .for_each(|page| page.share_adjustments(|_| ()));
     }
 
@@ -125,6 +129,8 @@ impl Gateway {
         let held = held.filter(|fund| is_shared || fund.is_hard());
         let pages = held.filter_map(|fund| fund.present());
         pages.chain(snapshot.slots()).for_each(|page| page.tick());
+        let allowances = snapshot.keys.allowances();
+        allowances.for_each(|allowance| allowance.sweep(&self.treasury));
         if self.state.is_some() {
             self.share_adjustments("*");
         }
@@ -175,6 +181,8 @@ impl Gateway {
         let snapshot = self.snapshot();
         let pages = snapshot.keys.funds().filter_map(|fund| fund.present());
         pages.chain(snapshot.slots()).for_each(|page| page.close());
+        let allowances = snapshot.keys.allowances();
+        allowances.for_each(|allowance| allowance.close());
         let mut ledger = self.ledger.iter();
         ledger.all(|ledger| ledger.close(within))
     }

@@ -3,13 +3,18 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
+
 use super::admit::Asked;
 use super::gateway::{Gateway, Notice};
 use super::not_priced;
 use crate::access::Key;
-use crate::access::budgets::{Fund, Page, Part, Refusal, Unbounded, WAITING_MAX};
+use crate::access::budgets::{
+    Allowance, Fund, Page, Part, Refusal, Treasury, Unbounded, WAITING_MAX,
+};
 use crate::dialect::{Demand, Error, Kind, Paid};
 use crate::route::Model;
+use crate::spend::ledger::USER_MAX;
 use crate::spend::{NoBound, Usd, Why, Worst, output_bound};
 
 /// How long a caller who was refused because of requests that run shall wait: nobody knows when they end.
@@ -26,11 +31,27 @@ pub struct Money {
     pub output_tokens: Option<u64>,
 }
 
-/// Every fund that pays for a request: the key's, the team's for the model, the team's.
-pub fn funds<'a>(key: &'a Key, model: &'a Model) -> impl Iterator<Item = &'a Arc<Fund>> {
+/// Whether anybody's money pays for a request.
+pub fn is_budgeted(key: &Key, model: &Model) -> bool {
+    funds(key, model).next().is_some() || !key.team.per_user.is_empty()
+}
+
+/// Every fund that pays for a request besides its user's: the key's, the team's for the model, the team's.
+fn funds<'a>(key: &'a Key, model: &'a Model) -> impl Iterator<Item = &'a Arc<Fund>> {
     let of_model = key.team.per_model.get(&*model.name);
     let of_model = of_model.map_or(&[][..], Vec::as_slice);
     key.funds.iter().chain(of_model).chain(&key.team.funds)
+}
+
+/// The funds of the request's user.
+fn funds_of_user(asked: &Asked<'_>, treasury: &Treasury, time: DateTime<Utc>) -> Vec<Arc<Fund>> {
+    let per_user = &asked.key.team.per_user;
+    if per_user.is_empty() {
+        return Vec::new();
+    }
+    let user = asked.incoming.user(USER_MAX);
+    let fund = |allowance: &Arc<_>| Allowance::fund(allowance, &user, treasury, time);
+    per_user.iter().map(fund).collect()
 }
 
 impl Money {
@@ -47,11 +68,15 @@ impl Money {
         let Asked { key, model, .. } = asked;
         let time = gateway.treasury.time(asked.bill.time);
         let page = |fund: &Arc<Fund>| fund.page(&gateway.treasury, time);
-        let hard: Vec<_> = funds(key, model).filter(|fund| fund.is_hard()).collect();
-        let soft = funds(key, model).filter(|fund| !fund.is_hard());
+        let of_user = funds_of_user(asked, &gateway.treasury, time);
+        let all = of_user.iter().chain(funds(key, model));
+        let (hard, soft): (Vec<_>, Vec<_>) = all.partition(|fund| fund.is_hard());
         let mut money = Self {
             parts: Vec::with_capacity(hard.len()),
-            counting: soft.map(|fund| (fund.clone(), page(fund))).collect(),
+            counting: soft
+                .into_iter()
+                .map(|fund| (fund.clone(), page(fund)))
+                .collect(),
             output_tokens: None,
         };
         if hard.is_empty() {
@@ -138,7 +163,7 @@ fn worst(hard: &[&Arc<Fund>], asked: &Asked<'_>, demand: &Demand) -> Result<Wors
     let owner = &hard[0].owner;
     let Some(tariff) = &bill.tariff else {
         let message = format!(
-            "the target `{}` has no price, and {owner} has a budget that is never exceeded",
+            "the target `{}` has no price, and the budget of {owner} is never exceeded",
             target.name
         );
         return Err(not_priced(message));
@@ -169,9 +194,9 @@ fn worst(hard: &[&Arc<Fund>], asked: &Asked<'_>, demand: &Demand) -> Result<Wors
     worst.map_err(|none| {
         let NoBound { param, why } = &none;
         if *why == Why::Price {
-            return not_priced(format!("the target `{}` has no price at this time, and {owner} has a budget that is never exceeded", target.name));
+            return not_priced(format!("the target `{}` has no price at this time, and the budget of {owner} is never exceeded", target.name));
         }
-        Error::invalid(param, format!("{none}, and {owner} has a budget that is never exceeded"))
+        Error::invalid(param, format!("{none}, and the budget of {owner} is never exceeded"))
     })
 }
 

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::admin::{Answer, error, json};
 use super::budgets;
-use crate::access::budgets::{Adjusted, Fund, NotAdjusted, Order, Standing};
+use crate::access::budgets::{Adjusted, Fund, NotAdjusted, Order, Owner, Standing};
 use crate::config::nearest;
 use crate::pipeline::Gateway;
 use crate::spend::Usd;
@@ -100,11 +100,21 @@ fn find(name: &str, gateway: &Gateway) -> Result<Arc<Fund>, String> {
     if let Some(fund) = funds.iter().find(|fund| *fund.name == *name) {
         return Ok(fund.clone());
     }
+    let snapshot = gateway.snapshot();
+    let mut allowances = snapshot.keys.allowances();
+    let of_user = allowances.find_map(|allowance| allowance.named(&name, &gateway.treasury));
+    if let Some(fund) = of_user {
+        return Ok(fund);
+    }
     let near = nearest(&name, funds.iter().map(|fund| &*fund.name));
-    let help = near.map_or_else(
-        || "`GET /admin/v1/budgets` lists all".to_owned(),
-        |near| format!("did you mean `{near}`?"),
-    );
+    let help = match near {
+        _ if Owner::is_users(&name) => {
+            "`GET /admin/v1/budgets?users=true` lists users who have asked in this window"
+                .to_owned()
+        }
+        None => "`GET /admin/v1/budgets` lists all".to_owned(),
+        Some(near) => format!("did you mean `{near}`?"),
+    };
     Err(format!("there is no budget `{name}`: {help}"))
 }
 

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::app::Handler;
 use super::reload::Reloader;
-use super::{adjust, budgets, replicas, spend};
+use super::{adjust, budgets, replicas, spend, users};
 use crate::access::digest;
 use crate::pipeline::{Gateway, Stage};
 
@@ -108,7 +108,10 @@ impl Admin {
                 media_type: "application/yaml",
                 body: gateway.snapshot().shown.clone().into(),
             },
-            (&Method::GET, "/admin/v1/budgets") => json(StatusCode::OK, &budgets::list(gateway)),
+            (&Method::GET, "/admin/v1/budgets") if query.is_empty() => {
+                json(StatusCode::OK, &budgets::list(gateway))
+            }
+            (&Method::GET, "/admin/v1/budgets") => users::answer(query, gateway),
             (&Method::POST, path) if path.starts_with(adjust::PATH) => {
                 adjust::answer(&path[adjust::PATH.len()..], gateway, session).await
             }

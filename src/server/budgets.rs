@@ -6,9 +6,9 @@ use std::time::Duration;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
-use crate::access::budgets::{Alert, Alerter, Budget, Fund, Owner};
+use crate::access::budgets::{Alert, Alerter, Allowance, Budget, Fund, Owner, Standing, Window};
 use crate::pipeline::{Gateway, Notice};
-use crate::telemetry::{BudgetState, Level};
+use crate::telemetry::{BudgetState, Level, UsersState};
 
 /// So long replicas remember that one of them has told of a share: longer than any window but `total`.
 const TOLD_FOR: Duration = Duration::from_secs(60 * 24 * 60 * 60);
@@ -27,7 +27,7 @@ pub async fn tell(gateway: Arc<Gateway>, alerter: Alerter) {
                     team: fund.owner.team().to_string(),
                     key: fund.owner.key().map(str::to_owned),
                     model: fund.owner.model().map(str::to_owned),
-                    user: None,
+                    user: fund.owner.user().map(str::to_owned),
                     per: fund.budget.windows.per,
                     window: reached.window,
                     threshold: reached.share,
@@ -69,6 +69,7 @@ fn tell_reached(gateway: &Gateway, owner: &Owner, alert: &Alert) {
     gateway.metrics.alerted(owner.team());
     let threshold = alert.threshold.to_string();
     let (limit, spent) = (alert.limit.to_string(), alert.spent.to_string());
+    let user = alert.user.iter().map(|user| ("user", user.as_str()));
     let fields = [
         ("budget", alert.budget.as_str()),
         ("team", &alert.team),
@@ -77,43 +78,83 @@ fn tell_reached(gateway: &Gateway, owner: &Owner, alert: &Alert) {
         ("limit_usd", &limit),
         ("spent_usd", &spent),
     ];
+    let fields: Vec<_> = fields.into_iter().chain(user).collect();
     gateway
         .log
         .event(Level::Warn, "budget threshold reached", &fields);
 }
 
-/// `GET /admin/v1/budgets`: each budget and how it stands in its present window.
+/// `GET /admin/v1/budgets`: each budget and how it stands in its present window; of users, how many there are.
 pub fn list(gateway: &Gateway) -> Value {
     let now = gateway.treasury.now();
-    let budgets: Vec<Value> = each(gateway)
-        .iter()
-        .map(|fund| stands(fund, gateway, now))
-        .collect();
-    json!({ "budgets": budgets })
+    let budgets = each(gateway).into_iter().map(|fund| {
+        let page = fund.page(&gateway.treasury, now);
+        let Fund {
+            owner,
+            budget,
+            name,
+            ..
+        } = &*fund;
+        stands(owner, name, budget, &page.window, &page.standing())
+    });
+    let snapshot = gateway.snapshot();
+    let of_users = snapshot.keys.allowances();
+    let of_users = of_users.map(|allowance| of_users_stands(allowance, now));
+    json!({ "budgets": budgets.chain(of_users).collect::<Vec<_>>() })
 }
 
-fn stands(fund: &Arc<Fund>, gateway: &Gateway, now: DateTime<Utc>) -> Value {
-    let Budget { usd, windows, .. } = &fund.budget;
-    let page = fund.page(&gateway.treasury, now);
-    let standing = page.standing();
+/// A budget and how it stands.
+pub(super) fn stands(
+    owner: &Owner,
+    name: &str,
+    budget: &Budget,
+    window: &Window,
+    standing: &Standing,
+) -> Value {
+    let mut told = described(owner, name, budget, window);
+    told["key"] = json!(owner.key());
+    told["model"] = json!(owner.model());
+    told["user"] = json!(owner.user());
+    told["adjusted_usd"] = json!(standing.adjusted.to_string());
+    told["spent_usd"] = json!(standing.spent.to_string());
+    told["reserved_usd"] = json!(standing.reserved.to_string());
+    told["unknown_usd"] = json!(standing.unknown.to_string());
+    told["left_usd"] = json!(standing.left(budget.usd).to_string());
+    told
+}
+
+/// The budget that each user of a team has, and how many there are.
+fn of_users_stands(allowance: &Allowance, now: DateTime<Utc>) -> Value {
+    let census = allowance.census(now);
+    let Allowance {
+        owner,
+        budget,
+        name,
+        ..
+    } = allowance;
+    let mut told = described(owner, name, budget, &census.window);
+    told["per_user"] = json!(true);
+    told["users"] = json!(census.users);
+    told["users_max"] = json!(allowance.users_max);
+    told["users_spent"] = json!(census.spent_up);
+    told["others"] = json!(census.has_others);
+    told["spent_usd"] = json!(census.spent.to_string());
+    told
+}
+
+fn described(owner: &Owner, name: &str, budget: &Budget, window: &Window) -> Value {
+    let Budget { usd, windows, .. } = budget;
     let time = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Secs, true);
     json!({
-        "name": &*fund.name,
-        "team": &**fund.owner.team(),
-        "key": fund.owner.key(),
-        "model": fund.owner.model(),
+        "name": name,
+        "team": &**owner.team(),
         "per": windows.per.name(),
         "timezone": windows.zone.name(),
-        "window": &*page.window.name,
-        "window_start": time(page.window.start),
-        "window_end": page.window.end.map(time),
-        "when_spent": fund.budget.when_spent.name(),
+        "window": &*window.name,
+        "window_start": time(window.start),
+        "window_end": window.end.map(time),
+        "when_spent": budget.when_spent.name(),
         "limit_usd": usd.to_string(),
-        "adjusted_usd": standing.adjusted.to_string(),
-        "spent_usd": standing.spent.to_string(),
-        "reserved_usd": standing.reserved.to_string(),
-        "unknown_usd": standing.unknown.to_string(),
-        "left_usd": standing.left(*usd).to_string(),
     })
 }
 
@@ -133,6 +174,13 @@ pub fn observe(gateway: &Gateway) {
         }
     });
     gateway.metrics.budgets(states);
+    let snapshot = gateway.snapshot();
+    let users = snapshot.keys.allowances().map(|allowance| UsersState {
+        team: allowance.owner.team().to_string(),
+        per: allowance.budget.windows.per.name(),
+        users: allowance.census(now).users,
+    });
+    gateway.metrics.users(users);
 }
 
 /// Every budget once, by name.

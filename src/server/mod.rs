@@ -10,6 +10,7 @@ mod reload;
 mod replicas;
 mod spend;
 mod tls;
+mod users;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -396,11 +396,13 @@ fn check_tls(tls: Option<&TlsSection>, document: &mut Document) {
 /// Warns of budgets that would be kept, were there a ledger to keep them in.
 fn warn_of_forgetting(keys: &Keys, document: &mut Document) {
     let hard = keys.funds().filter(|fund| fund.is_hard());
-    let teams: BTreeSet<_> = hard.map(|fund| fund.owner.team().clone()).collect();
+    let of_users = keys.allowances().filter(|allowance| allowance.is_hard());
+    let teams = hard.map(|fund| fund.owner.team());
+    let teams: BTreeSet<_> = teams.chain(of_users.map(|one| one.owner.team())).collect();
     for team in teams {
         document
             .warning(
-                &["teams", &team],
+                &["teams", team],
                 format!("the budgets of `{team}` begin anew with every start"),
             )
             .help("a ledger keeps what was spent: add `ledger: sqlite:tollgate.db`");
@@ -417,8 +419,15 @@ mod tests {
         let budget = "\nteams:\n  t: { models: \"*\", budget: { usd: 1, per: day }, keys: [] }\n";
         let key = "sha256: \"0000000000000000000000000000000000000000000000000000000000000000\"";
         let with_key = budget.replace("keys: []", &format!("keys: [ {{ name: k, {key} }} ]"));
-        for (ledger, warnings) in [("", 1), ("ledger: sqlite:l.db", 0)] {
-            let text = format!("listen: 127.0.0.1:0\n{ledger}{with_key}");
+        let of_users = with_key.replace("budget: {", "per_user: { budget: {");
+        let of_users = of_users.replace("day }", "day } }");
+        for (ledger, teams, warnings) in [
+            ("", &with_key, 1),
+            ("", &of_users, 1),
+            ("ledger: sqlite:l.db", &with_key, 0),
+            ("ledger: sqlite:l.db", &of_users, 0),
+        ] {
+            let text = format!("listen: 127.0.0.1:0\n{ledger}{teams}");
             let dialer = Arc::new(Dialer::new());
             let reading = Snapshot::read("a.yaml", &text, &ProcessEnvironment, &dialer, None);
             let said = reading.diagnostics.to_string();

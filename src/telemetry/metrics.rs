@@ -66,6 +66,7 @@ struct BudgetMetrics {
     limit: GaugeVec,
     spent: GaugeVec,
     reserved: GaugeVec,
+    users: GaugeVec,
     alerts: IntCounterVec,
     overshots: IntCounterVec,
 }
@@ -87,6 +88,17 @@ pub struct BudgetState {
     pub spent: f64,
     /// What is reserved, or may have been spent.
     pub reserved: f64,
+}
+
+/// How many users of a team have budgets of their own.
+#[derive(Clone, Debug)]
+pub struct UsersState {
+    /// Who pays.
+    pub team: String,
+    /// How long their budgets last.
+    pub per: &'static str,
+    /// How many are told apart.
+    pub users: usize,
 }
 
 /// How the shared state is doing, for its own thread to put down. Cheap to clone.
@@ -244,6 +256,11 @@ impl Metrics {
                     "US dollars reserved for running requests, or that may have been spent before a crash.",
                     &BUDGET_LABELS,
                 ),
+                users: gauges(
+                    "tollgate_budget_users",
+                    "Users with budgets of their own who are told apart in the present window.",
+                    &["team", "per"],
+                ),
                 alerts: counters(
                     "tollgate_budget_alerts_total",
                     "Shares of budgets that were reached and told.",
@@ -297,10 +314,11 @@ impl Metrics {
     }
 
     fn register(&self) {
-        let all: [Box<dyn prometheus::core::Collector>; 26] = [
+        let all: [Box<dyn prometheus::core::Collector>; 27] = [
             Box::new(self.budgets.limit.clone()),
             Box::new(self.budgets.spent.clone()),
             Box::new(self.budgets.reserved.clone()),
+            Box::new(self.budgets.users.clone()),
             Box::new(self.budgets.alerts.clone()),
             Box::new(self.budgets.overshots.clone()),
             Box::new(self.requests.clone()),
@@ -405,6 +423,15 @@ impl Metrics {
             limit.with_label_values(&labels).set(state.limit);
             spent.with_label_values(&labels).set(state.spent);
             reserved.with_label_values(&labels).set(state.reserved);
+        }
+    }
+
+    /// Puts down how many users there are.
+    pub fn users(&self, states: impl Iterator<Item = UsersState>) {
+        let gauge = &self.budgets.users;
+        gauge.reset();
+        for UsersState { team, per, users } in states {
+            gauge.with_label_values(&[&*team, per]).set(users as f64);
         }
     }
 

@@ -9,5 +9,5 @@ mod queue;
 mod section;
 
 pub use log::{Level, Log, RequestLine};
-pub use metrics::{BudgetState, LedgerState, Metrics, Series, StateMetrics};
+pub use metrics::{BudgetState, LedgerState, Metrics, Series, StateMetrics, UsersState};
 pub use section::{LogFormat, TelemetrySection};

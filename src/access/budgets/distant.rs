@@ -252,7 +252,8 @@ impl Holding for Page {
     }
 
     fn looked(&self) -> Option<DateTime<Utc>> {
-        self.distant()?.looked()
+        // Before its window began nobody had anything.
+        self.distant()?.looked().max(Some(self.window.start))
     }
 
     fn tell(self: Arc<Self>) {

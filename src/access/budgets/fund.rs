@@ -1,6 +1,5 @@
 //! A budget of somebody: the configuration's, and the book that is kept of it.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,12 +8,13 @@ use chrono::{DateTime, Utc};
 use super::adjustments::Adjustments;
 use super::book::Book;
 use super::kind::Kind;
+use super::owner::Owner;
 use super::page::{Opening, Page};
 use super::purse::{Past, Refusal};
 use super::standing::Reached;
+use super::users::Allowance;
 use super::window::Window;
 use super::{Budget, Per, WhenSpent};
-use crate::access::Patterns;
 use crate::access::state::Store;
 use crate::spend::Usd;
 use crate::spend::ledger::{Adjustment, Ledger, LedgerError, Location, Portion, Reader, Spent};
@@ -27,21 +27,18 @@ pub struct Fund {
     /// Whose it is.
     pub owner: Owner,
     /// What it may spend.
-    pub budget: Budget,
+    pub budget: Arc<Budget>,
     /// The book's name: the owner's, and the windows. The amount may change; then it is the same book.
     pub name: Arc<str>,
-    book: Arc<Book>,
+    pages: Pages,
 }
 
-/// Whose money it is.
-#[derive(Clone, Debug)]
-pub enum Owner {
-    /// A team's.
-    Team(Arc<str>),
-    /// A key's, by its team and its name.
-    Key(Arc<str>, Arc<str>),
-    /// A team's for one model, or for those of a pattern.
-    Model(Arc<str>, Arc<str>),
+/// Where its pages are.
+enum Pages {
+    /// In a book.
+    Book(Arc<Book>),
+    /// It has this one alone: a user's, for as long as somebody asks for him.
+    One(Arc<Page>),
 }
 
 /// Where money is durably noted, and what is known of the time before this process.
@@ -52,60 +49,6 @@ pub struct Treasury {
     store: Option<Arc<Store>>,
     /// When this process began: windows that begin later begin with nothing.
     began: DateTime<Utc>,
-}
-
-impl Owner {
-    /// The owner's name, as a book's name begins.
-    fn path(&self) -> String {
-        match self {
-            Self::Team(team) => format!("team:{team}"),
-            Self::Key(team, key) => format!("key:{team}/{key}"),
-            Self::Model(team, model) => format!("model:{team}/{model}"),
-        }
-    }
-
-    /// The team.
-    pub const fn team(&self) -> &Arc<str> {
-        match self {
-            Self::Team(team) | Self::Key(team, _) | Self::Model(team, _) => team,
-        }
-    }
-
-    /// The key's name, of a key.
-    pub fn key(&self) -> Option<&str> {
-        match self {
-            Self::Key(_, key) => Some(key),
-            _ => None,
-        }
-    }
-
-    /// The model's name or pattern, where it is for a model.
-    pub fn model(&self) -> Option<&str> {
-        match self {
-            Self::Model(_, model) => Some(model),
-            _ => None,
-        }
-    }
-
-    /// Whether what was spent is the owner's.
-    fn has(&self, spent: &Spent) -> bool {
-        *spent.team == **self.team()
-            && match self {
-                Self::Team(_) => true,
-                Self::Key(_, key) => *spent.key == **key,
-                Self::Model(_, model) => Patterns::new([&**model]).allow(&spent.model),
-            }
-    }
-}
-
-impl fmt::Display for Owner {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Team(team) => write!(f, "the team `{team}`"),
-            Self::Key(_, key) => write!(f, "the key `{key}`"),
-            Self::Model(team, model) => write!(f, "the team `{team}` for the model `{model}`"),
-        }
-    }
 }
 
 impl Treasury {
@@ -132,29 +75,41 @@ impl Treasury {
             .map_or(own, |store| own + store.offset())
     }
 
+    /// Where accounts are that replicas share.
+    pub(super) const fn store(&self) -> Option<&Arc<Store>> {
+        self.store.as_ref()
+    }
+
     /// Where money is durably noted.
     pub(super) fn ledger(&self) -> Option<&Arc<Ledger>> {
         self.ledger.as_ref().map(|(ledger, _)| ledger)
     }
 
     /// By which name a ledger that replicas share knows this one.
-    fn noted_for(&self) -> Option<&Arc<str>> {
+    pub(super) fn noted_for(&self) -> Option<&Arc<str>> {
         let (_, location) = self.ledger.as_ref()?;
         let store = self.store.as_ref()?;
         matches!(location, Location::Postgres(_)).then(|| store.replica())
     }
 
-    /// Opens the books of funds that have none open: reads what was spent before in their present windows. Blocks.
+    /// Opens the books of funds and of users that have none open: reads what was spent before in their present windows. Blocks.
     ///
     /// # Errors
     /// The ledger cannot be read.
-    pub fn open<'f>(&self, funds: impl Iterator<Item = &'f Arc<Fund>>) -> Result<(), LedgerError> {
+    pub fn open<'f>(
+        &self,
+        funds: impl Iterator<Item = &'f Arc<Fund>>,
+        allowances: impl Iterator<Item = &'f Arc<Allowance>>,
+    ) -> Result<(), LedgerError> {
         let now = self.now();
-        let closed: Vec<_> = funds.filter(|fund| !fund.book.is_open(now)).collect();
-        let (Some((ledger, location)), false) = (&self.ledger, closed.is_empty()) else {
+        let closed: Vec<_> = funds.filter(|fund| !fund.is_open(now)).collect();
+        let unread: Vec<_> = allowances.filter(|one| !one.is_open()).collect();
+        let is_all_open = closed.is_empty() && unread.is_empty();
+        let (Some((ledger, location)), false) = (&self.ledger, is_all_open) else {
             closed
                 .iter()
                 .for_each(|fund| drop(fund.open(self, now, |_| Past::default())));
+            unread.iter().for_each(|one| one.open(self, now, &[], &[]));
             return Ok(());
         };
         // What is on its way to the ledger belongs to what was spent.
@@ -175,13 +130,38 @@ impl Treasury {
             page.adjust(&fund.adjustments(&page.window, &known.adjustments));
             page.skip_told(&fund.budget);
         }
+        for allowance in unread {
+            allowance.open(self, now, &known.of_users, &known.adjustments);
+        }
         Ok(())
+    }
+
+    /// A page of this budget and book, before which so much was spent.
+    pub(super) fn page(
+        &self,
+        name: &Arc<str>,
+        budget: &Budget,
+        window: Window,
+        past: Past,
+    ) -> Arc<Page> {
+        Page::open(Opening {
+            kind: Kind::Money,
+            name,
+            limit: budget.usd,
+            past,
+            ledger: self.ledger(),
+            noted_for: self.noted_for(),
+            store: self.store.as_ref(),
+            window,
+        })
     }
 }
 
 /// What a ledger holds.
 struct Known {
     portions: Vec<Portion>,
+    /// Those of users, of which there may be many.
+    of_users: Vec<Portion>,
     adjustments: Vec<Adjustment>,
     /// What was spent since each of the times that were asked for.
     spent: Vec<Vec<Spent>>,
@@ -193,8 +173,11 @@ fn read(location: &Location, starts: &[DateTime<Utc>]) -> Result<Known, LedgerEr
         let reading = scope.spawn(|| {
             let reader = Reader::open(location)?;
             let spent = starts.iter().map(|start| reader.spent_since(*start));
+            let portions = reader.portions()?.into_iter();
+            let (of_users, portions) = portions.partition(|one| Owner::is_users(&one.budget));
             Ok(Known {
-                portions: reader.portions()?,
+                portions,
+                of_users,
                 adjustments: reader.adjustments()?,
                 spent: spent.collect::<Result<_, _>>()?,
             })
@@ -204,18 +187,42 @@ fn read(location: &Location, starts: &[DateTime<Utc>]) -> Result<Known, LedgerEr
     reading.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
+/// Nobody knows what a process that died has spent of the rest.
+impl From<&Portion> for Past {
+    fn from(portion: &Portion) -> Self {
+        Self {
+            spent: portion.settled,
+            unknown: (portion.bound - portion.settled).max(Usd::ZERO),
+        }
+    }
+}
+
 impl Fund {
     /// The fund of an owner. `book` finds the book of a name.
     pub fn new(owner: Owner, budget: Budget, book: impl FnOnce(&str) -> Arc<Book>) -> Self {
-        let name = match budget.windows.per {
-            Per::Total => format!("{}|total", owner.path()),
-            per => format!("{}|{}|{}", owner.path(), per.name(), budget.windows.zone),
-        };
+        let name = owner.book(&budget.windows);
         Self {
-            book: book(&name),
-            name: name.into(),
+            pages: Pages::Book(book(&name)),
+            name,
             owner,
-            budget,
+            budget: Arc::new(budget),
+        }
+    }
+
+    /// The fund of a user, or of several, with its page in the present window.
+    pub(super) fn of(owner: Owner, budget: &Arc<Budget>, page: Arc<Page>) -> Self {
+        Self {
+            name: page.name.clone(),
+            pages: Pages::One(page),
+            owner,
+            budget: budget.clone(),
+        }
+    }
+
+    fn is_open(&self, time: DateTime<Utc>) -> bool {
+        match &self.pages {
+            Pages::Book(book) => book.is_open(time),
+            Pages::One(_) => true,
         }
     }
 
@@ -245,19 +252,13 @@ impl Fund {
         time: DateTime<Utc>,
         past: impl FnOnce(&Window) -> Past,
     ) -> Arc<Page> {
-        let open = |window: Window| {
-            Page::open(Opening {
-                kind: Kind::Money,
-                name: &self.name,
-                limit: self.budget.usd,
-                past: past(&window),
-                ledger: treasury.ledger(),
-                noted_for: treasury.noted_for(),
-                store: treasury.store.as_ref(),
-                window,
-            })
-        };
-        self.book.page(&self.budget, time, open)
+        match &self.pages {
+            Pages::Book(book) => book.page(&self.budget, time, |window| {
+                let past = past(&window);
+                treasury.page(&self.name, &self.budget, window, past)
+            }),
+            Pages::One(page) => page.clone(),
+        }
     }
 
     /// What is known of a window before this process: rows say what was spent, and a portion how much may have been. Where
@@ -272,14 +273,11 @@ impl Fund {
         let own = portions
             .iter()
             .filter(|portion| *portion.budget == *self.name && *portion.window == *window.name);
-        let unknown = |portion: &Portion, spent: Usd| (portion.bound - spent).max(Usd::ZERO);
         if let Some(replica) = noted_for {
             let noted = own.clone().find(|portion| portion.replica == *replica);
-            return noted.map_or_else(Past::default, |portion| Past {
-                spent: portion.settled,
-                unknown: unknown(portion, portion.settled),
-            });
+            return noted.map_or_else(Past::default, Past::from);
         }
+        let unknown = |portion: &Portion, spent: Usd| (portion.bound - spent).max(Usd::ZERO);
         let rows = spent.iter().filter(|spent| self.owner.has(spent));
         let spent: Usd = rows.map(|spent| spent.usd).sum();
         // Of a replica that shared it, the portion tells by itself what is not in rows.
@@ -306,7 +304,7 @@ impl Fund {
 
     /// What is told to a request that gets no money.
     pub fn refusal(&self, refusal: Refusal, need: Usd, page: &Page) -> String {
-        let Budget { usd, windows, .. } = &self.budget;
+        let Budget { usd, windows, .. } = &*self.budget;
         let standing = page.standing();
         let per = match windows.per {
             Per::Total => "in all".to_owned(),
@@ -342,6 +340,9 @@ impl Fund {
 
     /// The present page, if one is open.
     pub fn present(&self) -> Option<Arc<Page>> {
-        self.book.present()
+        match &self.pages {
+            Pages::Book(book) => book.present(),
+            Pages::One(page) => Some(page.clone()),
+        }
     }
 }

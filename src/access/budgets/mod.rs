@@ -10,6 +10,7 @@ mod book;
 mod distant;
 mod fund;
 mod kind;
+mod owner;
 mod page;
 mod part;
 mod purse;
@@ -21,6 +22,7 @@ mod simulation;
 mod standing;
 #[cfg(test)]
 mod tests;
+mod users;
 mod webhook;
 mod window;
 
@@ -28,13 +30,15 @@ pub use adjust::{Adjusted, NotAdjusted, Order};
 pub use adjustments::KIND as ADJUST;
 pub use alert::{Alert, Alerter, AlerterState};
 pub use book::Book;
-pub use fund::{Fund, Owner, Treasury};
+pub use fund::{Fund, Treasury};
 pub use kind::Kind;
+pub use owner::Owner;
 pub use page::{Opening, Page};
 pub use part::Part;
 pub use purse::{Past, Refusal, WAITING_MAX};
 pub use section::{BudgetSection, BudgetsSection, Share, Unbounded, WhenSpent};
 pub use standing::{Reached, Standing};
+pub use users::{Allowance, Census, Users};
 pub use webhook::{Webhook, WebhookSection};
 pub use window::{Per, Window, Windows};
 

@@ -228,6 +228,25 @@ impl Page {
         self.state.lock().purse.settled()
     }
 
+    /// What is known of it once it is closed, to open it again.
+    pub(super) fn past(&self) -> Past {
+        let purse = &self.state.lock().purse;
+        Past {
+            spent: purse.settled(),
+            unknown: purse.unknown(),
+        }
+    }
+
+    /// Whether more was spent than was noted, of a budget that only counts.
+    pub(super) fn is_behind(&self) -> bool {
+        self.state.lock().purse.is_behind()
+    }
+
+    /// Whether operators have added anything.
+    pub(super) fn is_adjusted(&self) -> bool {
+        self.state.lock().adjustments.count() > 0
+    }
+
     /// What operators have added, as far as is known here.
     pub(super) fn adjustments(&self) -> Adjustments {
         self.state.lock().adjustments.clone()

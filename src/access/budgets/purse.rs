@@ -385,6 +385,11 @@ impl Purse {
         self.settled += amount;
     }
 
+    /// Whether more was spent than was noted.
+    pub fn is_behind(&self) -> bool {
+        self.settled > self.noted
+    }
+
     /// What was spent by this replica.
     pub const fn settled(&self) -> Usd {
         self.settled

@@ -1,6 +1,7 @@
 //! How a budget stands.
 
 use super::Share;
+use super::purse::Past;
 use super::window::Window;
 use crate::spend::Usd;
 
@@ -28,6 +29,17 @@ pub struct Standing {
     pub reserved: Usd,
     /// What may have been spent by lives of this replica that died.
     pub unknown: Usd,
+}
+
+impl From<Past> for Standing {
+    fn from(Past { spent, unknown }: Past) -> Self {
+        Self {
+            adjusted: Usd::ZERO,
+            spent,
+            reserved: Usd::ZERO,
+            unknown,
+        }
+    }
 }
 
 impl Standing {

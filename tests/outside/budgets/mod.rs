@@ -5,6 +5,7 @@ mod crashes;
 mod kept;
 mod replicas;
 mod told;
+mod users;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

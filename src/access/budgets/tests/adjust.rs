@@ -52,7 +52,9 @@ impl Scene {
 
     fn with(treasury: Treasury, dollars: i128, alert_at: &str) -> Self {
         let fund = Arc::new(fund(dollars, alert_at));
-        treasury.open(std::iter::once(&fund)).unwrap();
+        treasury
+            .open(std::iter::once(&fund), std::iter::empty())
+            .unwrap();
         let page = fund.present().unwrap();
         Self {
             fund,
