@@ -1,6 +1,7 @@
 //! An answer from upstream: its head, and its body as it comes.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -8,9 +9,11 @@ use pingora_core::protocols::http::v1::client::HttpSession as Http1;
 use pingora_core::protocols::http::v2::client::Http2Session as Http2;
 use tokio::time::{Instant, sleep_until};
 
+use super::Call;
 use super::failure::{Failure, FailureKind};
-use super::simulated::{Step, Steps};
+use super::simulated::{self, Simulation, Step, Steps};
 use super::upstream::Upstream;
+use crate::dialect::{Dialect, Operation};
 
 /// A provider's answer whose head has arrived.
 pub struct Answer {
@@ -136,6 +139,33 @@ impl Body {
                 upstream.keep(stream);
             }
         }
+    }
+}
+
+/// Answers a call without a model.
+pub(super) fn simulate(simulation: &Simulation, sequence: &AtomicU64, call: &Call<'_>) -> Answer {
+    let endpoint = match call.operation {
+        Operation::Generate(Dialect::Completions) => simulated::Endpoint::Completions,
+        Operation::Embed(_) => simulated::Endpoint::Embeddings,
+        Operation::Generate(_) | Operation::CountTokens(_) => simulated::Endpoint::Chat,
+    };
+    let number = sequence.fetch_add(1, Ordering::Relaxed);
+    let body = call.body.concat();
+    let script = simulated::answer(simulation, endpoint, call.model, &body, number);
+    let mut fields = HeaderMap::new();
+    fields.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static(script.content_type),
+    );
+    for (name, value) in script.headers {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            fields.insert(HeaderName::from_static(name), value);
+        }
+    }
+    let status = StatusCode::from_u16(script.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    Answer {
+        head: Head::read(status, &fields),
+        body: Body::Simulated(Play::new(script.steps)),
     }
 }
 

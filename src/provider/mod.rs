@@ -23,16 +23,16 @@ pub use section::{HealthSection, ProviderSection, RetrySection, TimeoutSection, 
 pub use settings::check_calls;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue};
 
 use crate::config::Document;
 use crate::config::limits::Limits;
 use crate::dialect::{Accent, Dialect, Endpoint, Operation};
-use answer::Play;
+use answer::simulate;
 use api::Api;
 use credentials::{Authorization, Means, Outgoing};
 use fetch::Dialled;
@@ -192,10 +192,14 @@ impl Provider {
         match &self.kind {
             Kind::Remote(remote) => {
                 let path = self.api.path(call);
-                let path = [&remote.base_path, path.as_str()].concat();
-                remote
-                    .send("POST", &path, call.fields, call.body, call.connect)
-                    .await
+                let request = Message {
+                    method: "POST",
+                    path: &[&remote.base_path, path.as_str()].concat(),
+                    fields: call.fields,
+                    body: call.body,
+                    connect: call.connect,
+                };
+                remote.send(&request).await
             }
             Kind::Simulated(simulation, sequence) => Ok(simulate(simulation, sequence, call)),
         }
@@ -220,9 +224,14 @@ impl Provider {
             path.push('?');
             path.push_str(query);
         }
-        remote
-            .send(method, &path, fields, &[], STORED_CONNECT)
-            .await
+        let request = Message {
+            method,
+            path: &path,
+            fields,
+            body: &[],
+            connect: STORED_CONNECT,
+        };
+        remote.send(&request).await
     }
 
     /// What is the same for all replicas that call this provider with this credential, and known to nobody else as far as
@@ -323,14 +332,9 @@ impl Remote {
         })
     }
 
-    async fn send(
-        &self,
-        method: &str,
-        path: &str,
-        given: &[(HeaderName, HeaderValue)],
-        body: &[Bytes],
-        connect: Duration,
-    ) -> Result<Answer, Failure> {
+    /// Sends a request with what the provider is to get besides.
+    async fn send(&self, request: &Message<'_>) -> Result<Answer, Failure> {
+        let given = request.fields;
         let mut fields = Vec::with_capacity(self.fields.len() + given.len() + 1);
         fields.extend_from_slice(&self.fields);
         let is_ours = |name: &HeaderName| self.fields.iter().any(|(ours, _)| ours == name);
@@ -342,21 +346,18 @@ impl Remote {
         }
         if let Some(authorization) = &self.authorization {
             let outgoing = Outgoing {
-                method,
-                path,
+                method: request.method,
+                path: request.path,
                 host: self.upstream.authority(),
-                body,
+                body: request.body,
             };
             // Boxed: it waits only where there is no credential yet.
             let authorized = Box::pin(authorization.authorize(&outgoing, &mut fields)).await;
             authorized.map_err(|none| Failure::new(FailureKind::Credential, none))?;
         }
         let message = Message {
-            method,
-            path,
             fields: &fields,
-            body,
-            connect,
+            ..*request
         };
         self.upstream.send(&self.dialer, &message).await
     }
@@ -367,29 +368,3 @@ const ANTHROPIC_VERSION: &str = "2023-06-01";
 
 /// How long a new connection may take to where responses are kept.
 const STORED_CONNECT: Duration = Duration::from_secs(5);
-
-fn simulate(simulation: &Simulation, sequence: &AtomicU64, call: &Call<'_>) -> Answer {
-    let endpoint = match call.operation {
-        Operation::Generate(Dialect::Completions) => simulated::Endpoint::Completions,
-        Operation::Embed(_) => simulated::Endpoint::Embeddings,
-        Operation::Generate(_) | Operation::CountTokens(_) => simulated::Endpoint::Chat,
-    };
-    let number = sequence.fetch_add(1, Ordering::Relaxed);
-    let body = call.body.concat();
-    let script = simulated::answer(simulation, endpoint, call.model, &body, number);
-    let mut fields = HeaderMap::new();
-    fields.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static(script.content_type),
-    );
-    for (name, value) in script.headers {
-        if let Ok(value) = HeaderValue::from_str(&value) {
-            fields.insert(HeaderName::from_static(name), value);
-        }
-    }
-    let status = StatusCode::from_u16(script.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    Answer {
-        head: Head::read(status, &fields),
-        body: Body::Simulated(Play::new(script.steps)),
-    }
-}
