@@ -43,6 +43,8 @@ pub struct LimitsSection {
     pub concurrency: Option<NonZeroU32>,
     /// Requests that wait for one of those to end. Without it none does.
     pub queue: Option<QueueSection>,
+    /// Whether what a provider says of its limits in its answers is gone by, too; it is by default. Of providers only.
+    pub learn: Option<bool>,
 }
 
 /// Requests that wait because `concurrency` others run.
@@ -116,6 +118,11 @@ impl Limits {
                 queue_wait: section.queue.map_or(Duration::ZERO, |queue| queue.wait.0),
             }),
         };
+        if section.learn.is_some() && path.first() != Some(&"providers") {
+            document
+                .error(&[path, &["learn"]].concat(), "`learn` is of providers only")
+                .help("their answers say what is left of their limits, and nobody else's do");
+        }
         if let Some(queue) = section.queue {
             check_queue(queue, &[path, &["queue"]].concat(), document);
             // A bad `concurrency` is no missing one.
@@ -210,6 +217,7 @@ mod tests {
             ),
             ("{ rps: 1.5 }", "`limits.rps` must be a whole number"),
             ("{ rqm: 5 }", "unknown field `rqm`"),
+            ("{ learn: false }", "`learn` is of providers only"),
             ("[ { rpm: 5 } ]", "`limits` must be a mapping, not a list"),
             (
                 "{ queue: { max: 5, wait: 1s } }",

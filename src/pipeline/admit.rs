@@ -40,6 +40,11 @@ impl Admission {
         self.money.output_tokens.map(Bound::new)
     }
 
+    /// The request was refused for another reason, and counts for nothing.
+    pub fn cancel(mut self) {
+        self.admitted.cancel();
+    }
+
     /// The request is over, and others may run; what it used may not be known yet.
     pub fn end(&mut self) {
         self.admitted.end();

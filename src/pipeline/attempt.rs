@@ -18,7 +18,7 @@ use crate::dialect::common::Malformed;
 use crate::dialect::{
     Dialect, Error, Incoming, Kind, Operation, Tier, Usage, bedrock, count, scan,
 };
-use crate::provider::{Answer, Call, Failure, FailureKind, Head, Phase, Timeouts};
+use crate::provider::{Answer, Call, Failure, FailureKind, Head, Phase, Taken, Timeouts};
 use crate::route::Target;
 
 /// The largest error answer that is passed on, in bytes. A page that is larger is no answer of an API.
@@ -44,6 +44,8 @@ pub struct Attempt<'a> {
     pub bound: Option<Bound>,
     /// Writes the cost into a stream's usage, where that is asked for.
     pub meter: Option<Box<Meter>>,
+    /// What it has taken of the provider's own limits, where those are gone by.
+    pub taken: Option<Taken>,
 }
 
 /// An answer that can be let through.
@@ -142,6 +144,7 @@ impl Attempt<'_> {
             fields: self.fields,
             body,
             connect: self.timeouts.connect,
+            taken: self.taken.as_ref(),
         };
         let answer = self.target.provider.call(&call).await;
         let answer = answer.map_err(|failure| self.no_answer(&failure))?;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -146,6 +146,14 @@ impl Gateway {
             failures: stats.failures,
             is_failing: stats.last_error.is_some(),
         });
+    }
+
+    /// Puts what providers say of their limits into the metrics.
+    pub fn observe_allowances(&self) {
+        let (snapshot, now) = (self.snapshot(), Instant::now());
+        let models = snapshot.models.all().iter();
+        self.metrics
+            .allowed(models.flat_map(|model| model.allowed(now)));
     }
 
     /// Whether the ledger takes no rows at present, so that another replica would serve better.

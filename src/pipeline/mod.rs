@@ -3,6 +3,7 @@
 //! Invariant: what a request takes is given back by a guard when it ends, however it ends.
 
 mod admit;
+mod allow;
 mod answer;
 mod attempt;
 mod bill;
@@ -41,6 +42,7 @@ use crate::snapshot::Snapshot;
 use crate::spend::prices::Unknown;
 use crate::telemetry::Level;
 use admit::{Admission, Asked, admit};
+use allow::allow;
 use attempt::{Attempt, NoAnswer, Reply};
 use bill::Bill;
 use caller::{Caller, Gone, Unreadable};
@@ -146,16 +148,20 @@ async fn serve(
             }
         },
     };
+    let deadline = deadline(caller, model.timeouts.total)?;
+    // What is taken of the provider's limits counts as sent, so nothing may fail between.
+    let taken = allow(&asked, snapshot, record)?;
     let attempt = Attempt {
         incoming: &incoming,
         plan: &plan,
         target: &target,
         fields: &surface::passed_on(&caller.head().headers),
         timeouts: model.timeouts,
-        deadline: deadline(caller, model.timeouts.total)?,
+        deadline,
         max_answer: snapshot.server.max_answer.0,
         bound: record.admission.as_deref().and_then(Admission::bound),
         meter: surface::meter(&caller.head().headers, &incoming, &bill),
+        taken,
     };
     record.attempt(target.name.clone(), bill);
     let reply = tokio::select! {

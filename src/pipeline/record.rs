@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::admit::Admission;
 use super::caller::unlike_any_other;
 use crate::access::Key;
-use crate::access::limits::Left;
+use crate::access::limits::{Forecast, Left};
 use crate::dialect::{Error, Incoming, Tier, Usage};
 use crate::pipeline::bill::{Bill, Charge};
 use crate::pipeline::gateway::{Gateway, Running};
@@ -44,6 +44,8 @@ pub struct Record<'a> {
     pub evidence: Option<Box<Evidence>>,
     /// What it was admitted with, where it is limited.
     pub admission: Option<Box<Admission>>,
+    /// What its usage teaches of its model's, where no admission does.
+    pub forecast: Option<Arc<Forecast>>,
     /// What is left of its limits.
     pub left: Left,
     /// How long the answer may be, where that is less than the caller asked for.
@@ -85,6 +87,7 @@ impl<'a> Record<'a> {
             charge: Charge::Open,
             evidence: None,
             admission: None,
+            forecast: None,
             left: Left::default(),
             output_max: None,
             stream: false,
@@ -110,6 +113,10 @@ impl<'a> Record<'a> {
         if let Some(bill) = &self.bill {
             let priced = bill.price(&usage, tier);
             self.charge = Charge::Reported(usage, priced);
+        }
+        if let (Some(forecast), Some(incoming)) = (self.forecast.take(), &self.incoming) {
+            let bytes = incoming.body().len();
+            forecast.learn(bytes, usage.input_tokens, usage.output_tokens);
         }
     }
 

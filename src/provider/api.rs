@@ -256,6 +256,7 @@ mod tests {
                 fields: &[],
                 body: &[],
                 connect: Duration::ZERO,
+                taken: None,
             };
             assert_eq!(api.path(&call), path);
         }

@@ -2,6 +2,7 @@
 //!
 //! Invariant: a credential leaves only in the header of a call to its own provider, and no error text holds one.
 
+mod allowance;
 mod answer;
 mod api;
 mod credentials;
@@ -16,6 +17,7 @@ mod settings;
 pub mod simulated;
 mod upstream;
 
+pub use allowance::{Allowance, Amounts, Left, Taken};
 pub use answer::{Answer, Body, Head};
 pub use dial::{Destination, Dialer};
 pub use failure::{Failure, FailureKind, Phase};
@@ -32,6 +34,7 @@ use http::{HeaderName, HeaderValue};
 use crate::config::Document;
 use crate::config::limits::Limits;
 use crate::dialect::{Accent, Dialect, Endpoint, Operation};
+use allowance::Allowances;
 use answer::simulate;
 use api::Api;
 use credentials::{Authorization, Means, Outgoing};
@@ -58,6 +61,8 @@ pub struct Provider {
     pub is_own: bool,
     /// How much it is sent.
     pub limits: Limits,
+    /// What its models take by its own account, where that is gone by.
+    allowances: Option<Arc<Allowances>>,
     api: Api,
     endpoints: Vec<Endpoint>,
     kind: Kind,
@@ -97,6 +102,8 @@ pub struct Call<'a> {
     pub body: &'a [Bytes],
     /// How long a new connection may take.
     pub connect: Duration,
+    /// What it has taken of the model's allowance, where that is gone by.
+    pub taken: Option<&'a Taken>,
 }
 
 impl Provider {
@@ -112,6 +119,8 @@ impl Provider {
         check_section(name, &section, document);
         let timeout = section.timeout;
         let auto_cache = section.auto_cache;
+        let learns = section.limits.and_then(|limits| limits.learn);
+        let learns = learns.unwrap_or(true) && section.dialect != DialectName::Simulated;
         let limits = ["providers", name, "limits"];
         let limits = Limits::resolve(section.limits.as_ref(), &limits, document);
         let asked = section.endpoints.clone();
@@ -134,7 +143,7 @@ impl Provider {
                 (Kind::Remote(remote), habits, address, is_own)
             }
         };
-        Some(Self {
+        let mut provider = Self {
             name: name.to_owned(),
             timeout,
             accent: habits.accent,
@@ -142,10 +151,23 @@ impl Provider {
             address,
             is_own,
             limits,
+            allowances: None,
             api,
             endpoints: asked.unwrap_or_else(|| habits.endpoints.to_vec()),
             kind,
-        })
+        };
+        if learns {
+            // An account is told by its credential: what was said of another is not known of this one.
+            let same = previous.filter(|other| other.fingerprint() == provider.fingerprint());
+            let kept = same.and_then(|provider| provider.allowances.clone());
+            provider.allowances = Some(kept.unwrap_or_default());
+        }
+        Some(provider)
+    }
+
+    /// What it takes for `model` by its own account; None where that is not gone by.
+    pub fn allowance(&self, model: &str) -> Option<Arc<Allowance>> {
+        Some(self.allowances.as_ref()?.of(model))
     }
 
     /// The dialect in which `model` shall be asked by a caller who speaks `caller`: that one where it is spoken, else the
@@ -198,8 +220,15 @@ impl Provider {
                     fields: call.fields,
                     body: call.body,
                     connect: call.connect,
+                    taken: call.taken,
                 };
-                remote.send(&request).await
+                let answer = remote.send(&request).await;
+                if let (Some(taken), Err(failure)) = (call.taken, &answer)
+                    && !failure.may_cost()
+                {
+                    taken.give_back();
+                }
+                answer
             }
             Kind::Simulated(simulation, sequence) => Ok(simulate(simulation, sequence, call)),
         }
@@ -230,6 +259,7 @@ impl Provider {
             fields,
             body: &[],
             connect: STORED_CONNECT,
+            taken: None,
         };
         remote.send(&request).await
     }

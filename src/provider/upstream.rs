@@ -17,9 +17,10 @@ use pingora_core::connectors::http::v2::{self as h2c, ConnectionRef, H2Handshake
 use pingora_core::protocols::Stream;
 use pingora_core::protocols::http::v1::client::HttpSession as Http1;
 use pingora_core::protocols::http::v2::client::Http2Session as Http2;
-use pingora_http::RequestHeader;
+use pingora_http::{RequestHeader, ResponseHeader};
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 
+use super::allowance::Taken;
 use super::answer::{Answer, Body, Head};
 use super::dial::{Destination, Dialer};
 use super::failure::{Failure, FailureKind};
@@ -77,6 +78,8 @@ pub struct Message<'a> {
     pub body: &'a [Bytes],
     /// How long a new connection may take.
     pub connect: Duration,
+    /// What it has taken of an allowance, which hears what the answer says of limits.
+    pub taken: Option<&'a Taken>,
 }
 
 /// Why an exchange failed, and whether the server can not have begun to answer.
@@ -197,7 +200,7 @@ impl Upstream {
         }
         let head = session.resp_header().ok_or_else(no_head)?;
         Ok(Answer {
-            head: Head::read(head.status, &head.headers),
+            head: message.read_head(head),
             body: Body::Http1(Some((Box::new(session), self.clone()))),
         })
     }
@@ -255,9 +258,19 @@ impl Upstream {
         session.read_response_header().await.map_err(lost)?;
         let head = session.response_header().ok_or_else(no_head)?;
         Ok(Answer {
-            head: Head::read(head.status, &head.headers),
+            head: message.read_head(head),
             body: Body::Http2(Box::new(session)),
         })
+    }
+}
+
+impl Message<'_> {
+    /// The head of the answer to it.
+    fn read_head(&self, head: &ResponseHeader) -> Head {
+        if let Some(taken) = self.taken {
+            taken.hear(head.status, &head.headers);
+        }
+        Head::read(head.status, &head.headers)
     }
 }
 

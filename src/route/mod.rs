@@ -7,10 +7,12 @@ pub use section::{DefaultsSection, ModelSection};
 use std::collections::HashMap;
 use std::num::NonZeroU64;
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::config::limits::Limits;
 use crate::config::{Document, nearest};
-use crate::provider::{Provider, Timeouts, check_calls};
+use crate::provider::{Allowance, Provider, Timeouts, check_calls};
+use crate::telemetry::AllowedState;
 
 /// Every name that applications may ask for.
 #[derive(Default)]
@@ -43,6 +45,8 @@ pub struct Model {
     provider: Arc<Provider>,
     /// The provider's name for it, with a `*` where the name's `*` goes.
     upstream_name: String,
+    /// What the provider takes for it, if it is the only one.
+    allowance: Option<Arc<Allowance>>,
 }
 
 /// One model at one provider.
@@ -192,6 +196,31 @@ impl Model {
             max_output_tokens: section.max_output_tokens.map(NonZeroU64::get),
             provider: provider.clone(),
             upstream_name: upstream_name.to_owned(),
+            allowance: match upstream_name.contains('*') {
+                true => None,
+                false => provider.allowance(upstream_name),
+            },
+        })
+    }
+
+    /// What the provider takes for one of its targets by its own account; None where that is not gone by.
+    pub fn allowance(&self, target: &Target) -> Option<Arc<Allowance>> {
+        let only = self.allowance.clone();
+        only.or_else(|| target.provider.allowance(&target.model))
+    }
+
+    /// How the limits stand that the provider has told of, if there is but one target.
+    pub fn allowed(&self, now: Instant) -> impl Iterator<Item = AllowedState> {
+        let left = self
+            .allowance
+            .iter()
+            .flat_map(move |allowance| allowance.left(now));
+        left.map(|left| AllowedState {
+            provider: self.provider.name.clone(),
+            model: self.upstream_name.clone(),
+            unit: left.unit.name(),
+            limit: left.limit,
+            remaining: left.remaining,
         })
     }
 

@@ -53,6 +53,7 @@ impl Admin {
             (Method::GET, "/metrics") => {
                 gateway.observe_ledger();
                 budgets::observe(gateway);
+                gateway.observe_allowances();
                 Answer {
                     status: StatusCode::OK,
                     media_type: "text/plain; version=0.0.4; charset=utf-8",

@@ -22,6 +22,7 @@ pub struct Metrics {
     unpriced: IntCounterVec,
     ledger: LedgerMetrics,
     budgets: BudgetMetrics,
+    allowed: AllowedMetrics,
     reloads: IntCounterVec,
     last_reload_successful: IntGauge,
     /// Requests that are being answered.
@@ -71,6 +72,27 @@ struct BudgetMetrics {
     overshots: IntCounterVec,
 }
 
+/// What providers say of their limits.
+struct AllowedMetrics {
+    limit: GaugeVec,
+    remaining: GaugeVec,
+}
+
+/// What a provider says of one limit.
+#[derive(Clone, Debug)]
+pub struct AllowedState {
+    /// Whose it is.
+    pub provider: String,
+    /// The model that it is for, as the provider knows it.
+    pub model: String,
+    /// Of what it is.
+    pub unit: &'static str,
+    /// All of it, if that is known.
+    pub limit: Option<u64>,
+    /// What is left.
+    pub remaining: u64,
+}
+
 /// How one budget stands.
 #[derive(Clone, Debug)]
 pub struct BudgetState {
@@ -115,6 +137,9 @@ pub struct StateMetrics {
 const STATE_BUCKETS: &[f64] = &[
     0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
 ];
+
+/// The labels of a provider's limit.
+const ALLOWED_LABELS: [&str; 3] = ["provider", "model", "unit"];
 
 /// The labels of a budget.
 const BUDGET_LABELS: [&str; 4] = ["team", "key", "model", "per"];
@@ -272,6 +297,18 @@ impl Metrics {
                     &["team"],
                 ),
             },
+            allowed: AllowedMetrics {
+                limit: gauges(
+                    "tollgate_provider_ratelimit_limit",
+                    "The limit that the provider says it has, while it is gone by.",
+                    &ALLOWED_LABELS,
+                ),
+                remaining: gauges(
+                    "tollgate_provider_ratelimit_remaining",
+                    "What is left of that limit, less what was sent since the provider said so.",
+                    &ALLOWED_LABELS,
+                ),
+            },
             reloads: counters(
                 "tollgate_config_reloads_total",
                 "Reloads of the configuration.",
@@ -314,7 +351,9 @@ impl Metrics {
     }
 
     fn register(&self) {
-        let all: [Box<dyn prometheus::core::Collector>; 27] = [
+        let all: [Box<dyn prometheus::core::Collector>; 29] = [
+            Box::new(self.allowed.limit.clone()),
+            Box::new(self.allowed.remaining.clone()),
             Box::new(self.budgets.limit.clone()),
             Box::new(self.budgets.spent.clone()),
             Box::new(self.budgets.reserved.clone()),
@@ -432,6 +471,21 @@ impl Metrics {
         gauge.reset();
         for UsersState { team, per, users } in states {
             gauge.with_label_values(&[&*team, per]).set(users as f64);
+        }
+    }
+
+    /// Puts down what providers say of their limits; what is gone by no longer is forgotten.
+    pub fn allowed(&self, states: impl Iterator<Item = AllowedState>) {
+        let AllowedMetrics { limit, remaining } = &self.allowed;
+        [limit, remaining].into_iter().for_each(GaugeVec::reset);
+        for state in states {
+            let labels = [state.provider.as_str(), &state.model, state.unit];
+            if let Some(all) = state.limit {
+                limit.with_label_values(&labels).set(all as f64);
+            }
+            remaining
+                .with_label_values(&labels)
+                .set(state.remaining as f64);
         }
     }
 

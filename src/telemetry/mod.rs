@@ -9,5 +9,7 @@ mod queue;
 mod section;
 
 pub use log::{Level, Log, RequestLine};
-pub use metrics::{BudgetState, LedgerState, Metrics, Series, StateMetrics, UsersState};
+pub use metrics::{
+    AllowedState, BudgetState, LedgerState, Metrics, Series, StateMetrics, UsersState,
+};
 pub use section::{LogFormat, TelemetrySection};

@@ -86,7 +86,12 @@ async fn a_providers_own_error_is_passed_on_as_it_came() {
         format!("HTTP/1.1 {status} X\r\ncontent-type: application/json; charset=UTF-8\r\n{retry}content-length: {length}\r\n\r\n{BODY}")
             .into_bytes()
     };
-    let (gateway, _upstream) = gateway_and(Upstream::answering(answers).await).await;
+    let upstream = Upstream::answering(answers).await;
+    // Else the second would be told to wait without being sent.
+    let provider = "api_key: provider-secret";
+    let unlearned = format!("{provider}, limits: {{ learn: false }}");
+    let file = upstream.as_provider("up").replace(provider, &unlearned);
+    let gateway = Gateway::start(&config(&file)).await;
     for status in [400, 404, 409, 413, 422, 429, 500, 503, 529] {
         for request in [
             chat(&format!("up/{status}")),

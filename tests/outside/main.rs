@@ -41,6 +41,7 @@ mod repetitions;
 mod reuse;
 
 // What is admitted
+mod allowances;
 mod budgets;
 mod limits;
 

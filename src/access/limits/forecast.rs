@@ -37,13 +37,19 @@ struct Mean {
 impl Forecast {
     /// Tokens that a request of so many bytes will use, whose answer may have `output_max`.
     pub fn tokens(&self, bytes: usize, output_max: Option<u64>) -> u64 {
+        let (input, output) = self.parts(bytes, output_max);
+        input.saturating_add(output)
+    }
+
+    /// The same, those of input and those of output.
+    pub fn parts(&self, bytes: usize, output_max: Option<u64>) -> (u64, u64) {
         let (input, output) = match *self.learned.lock() {
             Some(learned) => (learned.input.high(), learned.output.high()),
             None => (1.0 / TOKEN_BYTES, OUTPUT),
         };
         let input = (input * bytes as f64).round() as u64;
         let output = output.round() as u64;
-        input.saturating_add(output_max.map_or(output, |max| max.min(output)))
+        (input, output_max.map_or(output, |max| max.min(output)))
     }
 
     /// Learns from what a request of so many bytes has used.

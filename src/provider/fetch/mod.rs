@@ -83,6 +83,7 @@ impl Dialled {
             fields: &fields,
             body: &[body],
             connect: CONNECT,
+            taken: None,
         };
         let upstream = Arc::new(Upstream::new(destination, authority));
         let answer = upstream.send(&self.0, &message).await;

@@ -154,7 +154,11 @@ impl Stage {
         let mut yaml =
             String::from("defaults: { retry: { attempts: 1 }, health: off }\nproviders:\n");
         for provider in providers() {
-            yaml += &format!("  {}: {}\n", provider.name(), provider.yaml(&address));
+            let section = provider.yaml(&address);
+            let section = section.strip_suffix('}').expect("a mapping");
+            // Everyone who asks shall be told when to come again by the provider itself.
+            let name = provider.name();
+            yaml += &format!("  {name}: {section}, limits: {{ learn: false }} }}\n");
         }
         yaml += "models:\n";
         for provider in providers() {

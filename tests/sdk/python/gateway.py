@@ -21,7 +21,7 @@ listen: 127.0.0.1:0
 server: {{ max_body: 8MiB, body_timeout: 2s }}
 providers:
   demo: {{ dialect: simulated }}
-  recorder: {{ dialect: openai, base_url: "{upstream}", api_key: {upstream_key}, headers: {{ x-team: sdk-tests }} }}
+  recorder: {{ dialect: openai, base_url: "{upstream}", api_key: {upstream_key}, headers: {{ x-team: sdk-tests }}, limits: {{ learn: false }} }}
   nobody: {{ dialect: openai, base_url: "http://127.0.0.1:1/v1", api_key: none }}
 models:
   fast: {{ target: demo/small }}
