@@ -328,7 +328,7 @@ impl Fund {
                 "the budget of {whose} is {usd} USD {per}{adjusted}, and what is left of it is reserved for requests that run; try again"
             ),
             Refusal::Lost => format!(
-                "the budget of {whose} is shared with other replicas through a store (`state`) that does not answer; try again"
+                "the budget of {whose} is shared with other replicas through a store (`state`) that does not say at present what is left; try again"
             ),
         }
     }

@@ -140,7 +140,7 @@ pub enum Refusal {
     Spent,
     /// Requests that run have reserved it; it may come back.
     Held,
-    /// The account cannot be asked.
+    /// The account cannot be asked, or does not say yet what is left.
     Lost,
 }
 
@@ -507,7 +507,12 @@ impl Purse {
                 self.reserved += admitted;
                 effects.push(Effect::Admit(one.id, admitted));
             } else {
-                effects.push(Effect::Refuse(one.id, Refusal::Held));
+                // An account that does not grant yet has not said what others have.
+                let refusal = match self.had_by_others {
+                    Some(_) => Refusal::Held,
+                    None => Refusal::Lost,
+                };
+                effects.push(Effect::Refuse(one.id, refusal));
             }
             false
         });

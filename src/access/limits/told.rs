@@ -89,7 +89,7 @@ impl fmt::Display for Refused {
             let name = limit.name();
             return write!(
                 f,
-                "{whose} may use {max} of `{name}`, which all replicas count in Redis, and that does not answer"
+                "{whose} may use {max} of `{name}`, which all replicas count in Redis, and that does not say at present how many are left"
             );
         }
         let (unit, window) = match limit {

@@ -479,7 +479,7 @@ impl World {
                     let (need, _) = self.replicas[replica].waiting.remove(&id).unwrap();
                     let left = self.limit - self.paid;
                     assert!(
-                        refusal == Refusal::Held || need > left,
+                        refusal != Refusal::Spent || need > left,
                         "refused {need} of {left}"
                     );
                 }

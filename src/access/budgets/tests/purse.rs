@@ -129,3 +129,16 @@ fn who_stands_behind_the_queue_waits_for_no_longer_than_an_answer() {
     slots.pass(Duration::from_secs(1));
     assert_eq!(slots.told, refused);
 }
+
+#[test]
+fn an_account_that_does_not_grant_yet_is_not_called_full() {
+    let (now, limit) = (Instant::now(), Usd::from_nano(10));
+    let mut purse = Purse::new("a".into(), limit, 16, Past::default(), 0);
+    let (admitted, effects) = purse.reserve(1, SLOT, SLOT, now, 0, now);
+    let [Effect::Ask(ask)] = &effects[..] else {
+        panic!("{effects:?}");
+    };
+    let answer = Account::default().ask(ask, false);
+    let refused = vec![Effect::Refuse(1, Refusal::Lost)];
+    assert_eq!((admitted, purse.answered(answer, now)), (None, refused));
+}
