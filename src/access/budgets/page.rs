@@ -118,6 +118,19 @@ impl Page {
         page
     }
 
+    /// Sets aside what a request wants, if that is there.
+    pub fn take(self: &Arc<Self>, limit: Usd, want: Usd, now: Instant) -> Option<Part> {
+        let mut state = self.lock();
+        if limit != state.limit {
+            return None;
+        }
+        let effects = state.purse.take(want, now)?;
+        let ask = self.carry_out(&mut state, effects, now);
+        drop(state);
+        self.send(ask);
+        Some(Part::new(self, want))
+    }
+
     /// Sets aside what a request wants, or less and no less than it needs. Waits at most so long for what others return, and not
     /// where `queue` others do already; dropping the future leaves nothing behind.
     pub async fn reserve(
@@ -130,10 +143,7 @@ impl Page {
     ) -> Result<Part, Refusal> {
         let now = Instant::now();
         let (waiter, receiver) = {
-            let mut state = self.state.lock();
-            if let Some(distant) = &self.distant {
-                state.purse.count_from(distant.joined());
-            }
+            let mut state = self.lock();
             let mut ask = None;
             if limit != state.limit {
                 state.limit = limit;
@@ -315,12 +325,18 @@ impl Page {
         self.act_on(|state, now| work(&mut state.purse, now));
     }
 
-    fn act_on(self: &Arc<Self>, work: impl FnOnce(&mut State, Instant) -> Vec<Effect>) {
-        let now = Instant::now();
+    /// The state, whose messages are later than those of this replica's lives before.
+    fn lock(&self) -> MutexGuard<'_, State> {
         let mut state = self.state.lock();
         if let Some(distant) = &self.distant {
             state.purse.count_from(distant.joined());
         }
+        state
+    }
+
+    fn act_on(self: &Arc<Self>, work: impl FnOnce(&mut State, Instant) -> Vec<Effect>) {
+        let now = Instant::now();
+        let mut state = self.lock();
         let effects = work(&mut state, now);
         let ask = self.carry_out(&mut state, effects, now);
         drop(state);

@@ -177,6 +177,15 @@ impl Purse {
         }
     }
 
+    /// Admits a request at once that wants `want`, if the purse has that and nobody waits.
+    pub fn take(&mut self, want: Usd, now: Instant) -> Option<Vec<Effect>> {
+        self.last_used = Some(now);
+        (self.waiting.is_empty() && want <= self.usable()).then(|| {
+            self.reserved += want;
+            self.go_on_if_needed(now)
+        })
+    }
+
     /// A request needs at least `need`, and wants `want`. It is admitted at once if the purse has that; otherwise it waits
     /// until an [`Effect`] tells, at most until `until`, and for no longer than the account's answer takes where `queue` others
     /// wait already.
@@ -189,10 +198,8 @@ impl Purse {
         queue: usize,
         now: Instant,
     ) -> (Option<Usd>, Vec<Effect>) {
-        self.last_used = Some(now);
-        if self.waiting.is_empty() && want <= self.usable() {
-            self.reserved += want;
-            return (Some(want), self.go_on_if_needed(now));
+        if let Some(effects) = self.take(want, now) {
+            return (Some(want), effects);
         }
         if self.is_spent(need) {
             return (None, vec![Effect::Refuse(id, Refusal::Spent)]);

@@ -9,7 +9,7 @@ use super::count::{Count, Mark};
 use super::gauge::{Counts, Gauge, Slot};
 use super::shared::{Effect, Errand, Line, Share, Taken, Wait};
 use super::told::{Left, Limit, Refused};
-use super::{LIMITERS, Limiter, Limiters, Queue, SLOT_WAIT, Seen};
+use super::{LIMITERS, Limiter, Limiters, Queue, SLOT, SLOT_WAIT, Seen, slots_of};
 use crate::access::budgets::Part;
 use crate::config::limits::Concurrency;
 
@@ -135,7 +135,7 @@ impl Admitted {
         seen
     }
 
-    /// Takes a slot wherever one is lacking, or none. Those of all replicas are not taken under a lock.
+    /// Takes a slot wherever one is lacking: of this process's all or none, of those of all replicas as many as there are.
     fn take_slots(
         &mut self,
         asked: &Asked<'_>,
@@ -143,11 +143,16 @@ impl Admitted {
         seen: &Seen,
     ) -> Result<(), Lacking> {
         let lacking = indexed(&asked.limiters, counts).find_map(|(at, (limiter, counts))| {
-            let lacking = |_: &Concurrency| self.places[at].is_none();
-            let concurrency = limiter.concurrency.filter(lacking)?;
+            let place = &mut self.places[at];
+            let concurrency = limiter.concurrency.filter(|_| place.is_none())?;
             let max = concurrency.max.get();
             let queue = match limiter.gauge.slots() {
-                Some(slots) => Queue::Shared(slots.clone()),
+                Some(slots) => {
+                    *place = slots
+                        .take(slots_of(max), SLOT, asked.now)
+                        .map(Place::Shared);
+                    place.is_none().then(|| Queue::Shared(slots.clone()))?
+                }
                 None if counts.has_slot(max) => return None,
                 None => Queue::Own(counts.wait(max, concurrency.queue_max)),
             };

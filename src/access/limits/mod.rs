@@ -46,6 +46,11 @@ const STORE_WAIT: Duration = Duration::from_secs(1);
 /// What a slot is in the account of all replicas.
 const SLOT: Usd = Usd::from_nano(1);
 
+/// So many slots, in the account of all replicas.
+fn slots_of(max: u32) -> Usd {
+    Usd::from_nano(max.into())
+}
+
 /// The limits of one of those, and what it has counted.
 #[derive(Clone, Debug)]
 pub struct Limiter {
@@ -127,7 +132,7 @@ async fn wait_in(queue: Queue, concurrency: Concurrency) -> Result<Place, bool> 
             _ => Err(false),
         },
         Queue::Shared(slots) => {
-            let (max, queue_max) = (Usd::from_nano(max.get().into()), queue_max as usize);
+            let (max, queue_max) = (slots_of(max.get()), queue_max as usize);
             let reserved = slots.reserve(max, SLOT, SLOT, queue_wait, queue_max).await;
             let is_lost = |refusal| refusal == Refusal::Lost;
             reserved.map(Place::Shared).map_err(is_lost)
