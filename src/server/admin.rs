@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Method, StatusCode, header};
+use percent_encoding::percent_decode_str;
 use pingora_core::protocols::http::{HttpTask, ServerSession};
 use pingora_http::ResponseHeader;
 use serde_json::json;
@@ -172,6 +173,17 @@ fn not_found() -> Answer {
 
 pub(super) fn error(status: StatusCode, message: &str) -> Answer {
     json(status, &json!({"error": {"message": message}}))
+}
+
+/// The fields of a query, in its order, decoded.
+pub(super) fn fields(query: &str) -> impl Iterator<Item = (&str, String)> {
+    let pairs = query.split('&').filter(|pair| !pair.is_empty());
+    pairs.map(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let value = value.replace('+', " ");
+        let value = percent_decode_str(&value).decode_utf8_lossy().into_owned();
+        (name, value)
+    })
 }
 
 pub(super) fn json(status: StatusCode, value: &serde_json::Value) -> Answer {

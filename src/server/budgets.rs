@@ -178,7 +178,7 @@ pub fn observe(gateway: &Gateway) {
     let users = snapshot.keys.allowances().map(|allowance| UsersState {
         team: allowance.owner.team().to_string(),
         per: allowance.budget.windows.per.name(),
-        users: allowance.census(now).users,
+        users: allowance.count(now),
     });
     gateway.metrics.users(users);
 }

@@ -3,9 +3,8 @@
 use bytes::Bytes;
 use chrono::{Datelike, NaiveDate, Utc};
 use http::StatusCode;
-use percent_encoding::percent_decode_str;
 
-use super::admin::{Answer, error};
+use super::admin::{Answer, error, fields};
 use crate::pipeline::Gateway;
 use crate::spend::ledger::{LedgerError, Query, Reader};
 use crate::spend::report;
@@ -69,10 +68,7 @@ fn parse(text: &str) -> Result<(Query, Form), String> {
         ..Query::default()
     };
     let mut form = Form::Json;
-    for pair in text.split('&').filter(|pair| !pair.is_empty()) {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let value = value.replace('+', " ");
-        let value = percent_decode_str(&value).decode_utf8_lossy().into_owned();
+    for (name, value) in fields(text) {
         let date = || {
             let date = value.parse::<NaiveDate>();
             date.map_err(|_| format!("`{name}={value}` is no day such as 2027-01-31"))

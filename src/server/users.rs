@@ -1,10 +1,9 @@
 //! `GET /admin/v1/budgets?users=true`: the budgets of users, and how each stands.
 
 use http::StatusCode;
-use percent_encoding::percent_decode_str;
 use serde_json::json;
 
-use super::admin::{Answer, error, json};
+use super::admin::{Answer, error, fields, json};
 use super::budgets::stands;
 use crate::pipeline::Gateway;
 
@@ -55,10 +54,7 @@ fn parse(text: &str) -> Result<Query, String> {
         limit: LIMIT,
     };
     let mut is_of_users = false;
-    for pair in text.split('&').filter(|pair| !pair.is_empty()) {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let value = value.replace('+', " ");
-        let value = percent_decode_str(&value).decode_utf8_lossy().into_owned();
+    for (name, value) in fields(text) {
         match name {
             "users" if value == "true" => is_of_users = true,
             "users" => return Err(format!("`users={value}` is not `users=true`")),

@@ -216,20 +216,18 @@ impl Admitted {
     /// The request has used so many tokens.
     pub fn settle(&mut self, used: u64) {
         self.settle_those(used, |limit| matches!(limit, Limit::Tokens(_)));
-        self.entered.clear();
     }
 
     /// The request was refused for another reason, and counts for nothing.
     pub fn cancel(&mut self) {
         self.settle_those(0, |_| true);
-        self.entered.clear();
         self.end();
     }
 
-    /// What was entered under some of the limits has come to `used`.
-    fn settle_those(&self, used: u64, is_one: impl Fn(Limit) -> bool) {
-        let now = Instant::now();
-        for of_one in self.entered.chunk_by(|one, next| one.at == next.at) {
+    /// What was entered under some of the limits has come to `used`, and under the others stays as it was.
+    fn settle_those(&mut self, used: u64, is_one: impl Fn(Limit) -> bool) {
+        let (entered, now) = (std::mem::take(&mut self.entered), Instant::now());
+        for of_one in entered.chunk_by(|one, next| one.at == next.at) {
             let Some(gauge) = of_one.first().and_then(|one| self.gauges[one.at].as_ref()) else {
                 continue;
             };

@@ -252,6 +252,11 @@ impl Allowance {
         find().into_iter().collect()
     }
 
+    /// How many users are told apart.
+    pub fn count(&self, now: DateTime<Utc>) -> usize {
+        self.users.count(&self.budget.windows, now)
+    }
+
     /// How many users there are, and what they have spent.
     pub fn census(&self, now: DateTime<Utc>) -> Census {
         let Budget { usd, windows, .. } = &*self.budget;

@@ -153,6 +153,11 @@ impl Users {
         self.with(|table| table.is_known(user))
     }
 
+    /// How many are told apart: without a look at each.
+    pub(super) fn count(&self, windows: &Windows, time: DateTime<Utc>) -> usize {
+        self.0.lock().at(windows, time).count()
+    }
+
     pub(super) fn census(&self, limit: Usd, windows: &Windows, time: DateTime<Utc>) -> Census {
         let mut state = self.0.lock();
         let table = state.at(windows, time);
