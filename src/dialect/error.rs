@@ -114,6 +114,8 @@ pub enum Kind {
     Upstream,
     /// Upstream took too long.
     UpstreamTimeout,
+    /// Nobody is healthy who could be asked.
+    NoHealthyTarget,
     /// The process is about to end.
     Draining,
     /// The ledger does not keep up.
@@ -153,9 +155,11 @@ impl Kind {
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Internal | Self::ProviderFailed => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Upstream => StatusCode::BAD_GATEWAY,
-            Self::Draining | Self::LedgerBehind | Self::StateLost | Self::Overloaded => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::NoHealthyTarget
+            | Self::Draining
+            | Self::LedgerBehind
+            | Self::StateLost
+            | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
             Self::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
             Self::RateLimited | Self::QuotaSpent => StatusCode::TOO_MANY_REQUESTS,
         }
@@ -177,6 +181,7 @@ impl Kind {
             Self::Internal => "internal_error",
             Self::Upstream => "upstream_error",
             Self::UpstreamTimeout => "upstream_timeout",
+            Self::NoHealthyTarget => "no_healthy_target",
             Self::Draining => "draining",
             Self::LedgerBehind => "ledger_unavailable",
             Self::StateLost => "state_unavailable",

@@ -52,6 +52,7 @@ fn error_type(kind: Kind) -> &'static str {
         Kind::Internal
         | Kind::Upstream
         | Kind::UpstreamTimeout
+        | Kind::NoHealthyTarget
         | Kind::Draining
         | Kind::LedgerBehind
         | Kind::StateLost

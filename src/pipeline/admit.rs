@@ -1,45 +1,26 @@
-//! Step 4: whether a request may be answered now: by the limits of its key, team, model and provider, and by the budgets of its
-//! key and team.
-
-use std::sync::Arc;
+//! Step 4: whether a request may be answered now, by the limits of its key, team and model. What each of its attempts needs
+//! besides is in [`super::fare`].
 
 use http::{HeaderName, HeaderValue};
 
 use super::End;
-use super::bill::Bill;
-use super::bound::Bound;
+use super::asked::Asked;
 use super::caller::Caller;
 use super::fields;
-use super::gateway::{Gateway, Notice};
-use super::money::{self, Money};
+use super::money;
 use super::record::Record;
-use crate::access::Key;
-use crate::access::limits::{self, Admitted, Forecast, Left, Limiters, Remaining};
-use crate::dialect::{Demand, Error, Incoming, Kind, Usage};
-use crate::route::{Model, Target};
-use crate::snapshot::Snapshot;
-use crate::spend::Usd;
+use super::route::until_left;
+use crate::access::limits::{self, Admitted, Left, Limiters, Refused, Remaining};
+use crate::dialect::{Error, Kind};
 
 /// What a request was admitted with, to be settled when it ends. Dropping it gives back what it did not use.
 pub struct Admission {
     admitted: Admitted,
-    forecast: Arc<Forecast>,
-    /// How long its body is.
-    bytes: usize,
-    money: Money,
+    /// The tokens that attempts have used which are settled already.
+    settled: u64,
 }
 
 impl Admission {
-    /// A provider is about to be called: from here on money counts as spent until it is known how much was.
-    pub fn spend(&mut self) {
-        self.money.spend();
-    }
-
-    /// How long a stream may become, where money is reserved for that.
-    pub fn bound(&self) -> Option<Bound> {
-        self.money.output_tokens.map(Bound::new)
-    }
-
     /// The request was refused for another reason, and counts for nothing.
     pub fn cancel(mut self) {
         self.admitted.cancel();
@@ -50,122 +31,62 @@ impl Admission {
         self.admitted.end();
     }
 
-    /// The request used so much, and cost so much, if that is known.
-    pub fn settle(mut self, usage: &Usage, cost: Option<Usd>, notify: &dyn Fn(Notice)) {
-        self.forecast
-            .learn(self.bytes, usage.input_tokens, usage.output_tokens);
-        let tokens = usage.input_tokens.saturating_add(usage.output_tokens);
-        self.admitted.settle(tokens);
-        self.money.settle(cost, notify);
+    /// One of several attempts used so many tokens.
+    pub const fn add(&mut self, tokens: u64) {
+        self.settled = self.settled.saturating_add(tokens);
     }
 
-    /// The request used nothing.
-    pub fn settle_free(self, notify: &dyn Fn(Notice)) {
-        self.money.settle(Some(Usd::ZERO), notify);
+    /// The last attempt used so many tokens.
+    pub fn settle(mut self, tokens: u64) {
+        self.add(tokens);
+        self.admitted.settle(self.settled);
     }
 }
 
-/// What is asked of which model at which target, and for whom.
-pub struct Asked<'a> {
-    pub incoming: &'a Incoming,
-    pub key: &'a Key,
-    pub model: &'a Model,
-    pub target: &'a Target,
-    pub bill: &'a Bill,
-}
-
-/// Admits a request, or waits as its limits and budgets say. Returns how long its answer may be, in tokens of each choice,
-/// where that is less than the caller asked for.
+/// Admits a request, or waits as its limits say.
 pub(super) async fn admit(
     asked: &Asked<'_>,
-    gateway: &Gateway,
-    snapshot: &Snapshot,
     caller: &mut Caller<'_>,
     record: &mut Record<'_>,
-) -> Result<Option<u64>, End> {
-    let Asked {
-        key, model, target, ..
-    } = asked;
-    let limiters = snapshot.limiters(key, model, &target.provider);
-    let is_budgeted = money::is_budgeted(key, model);
-    let is_capped = model.max_output_tokens.is_some();
-    if !is_budgeted && !is_capped && limiters.iter().all(Option::is_none) {
-        return Ok(None);
+) -> Result<(), End> {
+    let limiters = asked.snapshot.limiters(asked.key, asked.model);
+    if limiters.iter().all(Option::is_none) {
+        return Ok(());
     }
     // Boxed: a request without limits does not carry what this needs.
-    let passed = tokio::select! {
-        biased;
-        passed = Box::pin(pass(asked, limiters, is_budgeted, gateway, snapshot)) => passed,
-        () = caller.left() => return Err(End::Gone),
-    };
-    match passed {
-        Ok(passed) => {
-            record.left = passed.admission.admitted.left;
-            record.admission = Some(Box::new(passed.admission));
-            record.output_max = passed.output_max;
-            Ok(passed.output_max)
-        }
-        Err((error, left)) => {
-            record.left = left;
-            Err(error.into())
-        }
-    }
+    let admitted = Box::pin(until_left(pass(asked, limiters), caller)).await?;
+    let admitted = admitted.map_err(|(error, left)| {
+        record.left = left;
+        End::from(error)
+    })?;
+    record.left = admitted.left;
+    record.admission = Some(Box::new(Admission {
+        admitted,
+        settled: 0,
+    }));
+    Ok(())
 }
 
-/// A request that was admitted.
-struct Passed {
-    admission: Admission,
-    /// How long each choice of its answer may be, where that is less than the caller asked for.
-    output_max: Option<u64>,
-}
-
-/// Passes limits and budgets, or says why not and what is left of the limits.
-async fn pass(
+/// Passes some limits, or says why not and what is left of them.
+pub(super) async fn pass(
     asked: &Asked<'_>,
     limiters: Limiters<'_>,
-    is_budgeted: bool,
-    gateway: &Gateway,
-    snapshot: &Snapshot,
-) -> Result<Passed, (Error, Left)> {
-    let Asked {
-        incoming, model, ..
-    } = asked;
-    let bytes = incoming.body().len();
-    let needs_demand = is_budgeted || model.max_output_tokens.is_some();
-    let demand = needs_demand.then(|| incoming.demand());
-    let wished = demand.as_ref().and_then(|demand| demand.output_max);
-    let forecast = snapshot.forecast(model).clone();
-    let admitted = limits::admit(limiters, forecast.tokens(bytes, wished)).await;
-    let mut admitted = admitted.map_err(|refused| {
-        let kind = match refused.is_lost {
-            true => Kind::StateLost,
-            false => Kind::RateLimited,
-        };
-        let error = Error::new(kind, refused.to_string());
-        (error.retry_after(refused.retry_after), refused.left)
-    })?;
-    let is_paid = |demand: &Demand| is_budgeted && !demand.is_free;
-    let reserved = match demand.filter(is_paid) {
-        Some(demand) => Money::reserve(gateway, asked, &demand).await,
-        None => Ok((Money::default(), None)),
+) -> Result<Admitted, (Error, Left)> {
+    let needs_demand =
+        asked.model.max_output_tokens.is_some() || money::is_budgeted(asked.key, asked.model);
+    let wished = needs_demand.then(|| asked.demand().output_max).flatten();
+    let forecast = asked.snapshot.forecast(asked.model);
+    let tokens = forecast.tokens(asked.incoming.body().len(), wished);
+    let admitted = limits::admit(limiters, tokens).await;
+    admitted.map_err(|refused| (to_error(&refused), refused.left))
+}
+
+fn to_error(refused: &Refused) -> Error {
+    let kind = match refused.is_lost {
+        true => Kind::StateLost,
+        false => Kind::RateLimited,
     };
-    let (money, affordable) = reserved.map_err(|error| {
-        admitted.cancel();
-        (error, admitted.left)
-    })?;
-    let output_max = [affordable, model.max_output_tokens]
-        .into_iter()
-        .flatten()
-        .min();
-    Ok(Passed {
-        admission: Admission {
-            admitted,
-            forecast,
-            bytes,
-            money,
-        },
-        output_max: output_max.filter(|max| wished.is_none_or(|wished| wished > *max)),
-    })
+    Error::new(kind, refused.to_string()).retry_after(refused.retry_after)
 }
 
 /// What is left of the limits, in OpenAI's words.

@@ -102,15 +102,17 @@ pub(super) async fn whole(
     caller: &mut Caller<'_>,
     record: &mut Record<'_>,
 ) -> Result<(), End> {
-    match (whole.usage, whole.unreported) {
-        (Some(usage), _) => record.used(usage, whole.tier),
-        (None, Some(unreported)) => {
-            record.evidence = Some(Box::new(Evidence {
-                whole: Some(unreported),
-                ..Evidence::default()
-            }));
+    if let Some(trial) = record.current() {
+        match (whole.usage, whole.unreported) {
+            (Some(usage), _) => trial.used(usage, whole.tier),
+            (None, Some(unreported)) => {
+                trial.evidence = Some(Box::new(Evidence {
+                    whole: Some(unreported),
+                    ..Evidence::default()
+                }));
+            }
+            (None, None) => trial.free(),
         }
-        (None, None) => record.free(),
     }
     record.answered(whole.status.as_u16());
     let verdict = match whole.status.is_success() {
@@ -135,14 +137,16 @@ pub(super) async fn stream(
 ) -> Result<(), End> {
     record.first_token();
     let forwarded = forward(&mut stream, target, gateway, caller, record).await;
-    match stream.usage() {
-        Some((usage, tier)) if stream.is_complete() => record.used(usage, tier),
-        reported => {
-            record.evidence = Some(Box::new(Evidence {
-                reported: reported.map(|(usage, _)| usage),
-                said: stream.take_said(),
-                whole: None,
-            }));
+    if let Some(trial) = record.current() {
+        match stream.usage() {
+            Some((usage, tier)) if stream.is_complete() => trial.used(usage, tier),
+            reported => {
+                trial.evidence = Some(Box::new(Evidence {
+                    reported: reported.map(|(usage, _)| usage),
+                    said: stream.take_said(),
+                    whole: None,
+                }));
+            }
         }
     }
     if forwarded.is_ok() && stream.is_over() {
@@ -210,7 +214,7 @@ async fn end_with_error(
 
 /// What the answer cost, where that is known.
 fn cost_field(record: &Record<'_>) -> Option<(HeaderName, HeaderValue)> {
-    let cost = record.charge.cost()?.to_string();
+    let cost = record.cost()?.to_string();
     Some((fields::X_COST.clone(), HeaderValue::try_from(cost).ok()?))
 }
 
@@ -226,14 +230,20 @@ pub(super) fn tell(
     if let Some(max) = record.output_max {
         fields.push((fields::X_MAX_TOKENS.clone(), HeaderValue::from(max)));
     }
-    let Some(target) = &record.target else {
+    let mut route = String::new();
+    let mut last = None;
+    for (target, verdict) in record.route(verdict) {
+        let comma = if route.is_empty() { "" } else { ", " };
+        route.extend([comma, target, ";", verdict]);
+        last = Some(target);
+    }
+    let Some(last) = last else {
         return;
     };
-    let route = [target, ";", verdict].concat();
     let told = [
-        (&fields::X_MODEL, HeaderValue::from_str(target)),
+        (&fields::X_MODEL, HeaderValue::from_str(last)),
         (&fields::X_ATTEMPTS, Ok(HeaderValue::from(record.attempts))),
-        (&fields::X_ROUTE, HeaderValue::from_str(&route)),
+        (&fields::X_ROUTE, HeaderValue::try_from(route)),
         (&fields::X_CACHE, Ok(HeaderValue::from_static("off"))),
     ];
     // A wildcard's model may hold what no header can: then it is left out.

@@ -14,12 +14,13 @@ use super::fields::{X_AMZN_ERRORTYPE, X_DROPPED, X_UPSTREAM_REQUEST_ID};
 use super::meter::Meter;
 use super::plan::{Back, Plan, Translation};
 use super::stream::Stream;
+use super::trial::Verdict;
 use crate::dialect::common::Malformed;
 use crate::dialect::{
     Dialect, Error, Incoming, Kind, Operation, Tier, Usage, bedrock, count, scan,
 };
 use crate::provider::{Answer, Call, Failure, FailureKind, Head, Phase, Taken, Timeouts};
-use crate::route::Target;
+use crate::route::{Fault, Target};
 
 /// The largest error answer that is passed on, in bytes. A page that is larger is no answer of an API.
 const ERROR_ANSWER_MAX: u64 = 64 * 1024;
@@ -38,6 +39,8 @@ pub struct Attempt<'a> {
     pub timeouts: Timeouts,
     /// When the whole answer must be there.
     pub deadline: Instant,
+    /// When the beginning of an answer must be there, so that there is time for others.
+    pub due: Instant,
     /// The largest whole answer, in bytes.
     pub max_answer: u64,
     /// How long a stream may become.
@@ -60,8 +63,8 @@ pub enum Reply {
 pub enum Sent {
     /// The beginning of an answer.
     Answer(Answer),
-    /// The provider's own error, as the caller gets it.
-    Error(Whole),
+    /// The provider's own error.
+    Error(Failed),
 }
 
 /// A whole answer, the provider's own errors included.
@@ -81,15 +84,25 @@ pub struct Whole {
 }
 
 /// Why there is no answer to let through.
-pub struct NoAnswer {
-    /// What the caller is told.
-    pub error: Error,
-    /// What the operator is told.
-    pub detail: String,
-    /// The provider does not accept our credential, with this status.
-    pub refused_credential: Option<StatusCode>,
+pub struct Failed {
+    /// What that says of the target.
+    pub fault: Fault,
+    /// How it ended, for the route and the ledger.
+    pub verdict: Verdict,
+    /// What the caller is told, if nobody else answers.
+    pub told: Told,
     /// The provider may have done some work, and bill it.
     pub may_cost: bool,
+    /// The provider does not accept our credential, with this status.
+    pub refused_credential: Option<StatusCode>,
+}
+
+/// What a caller is told of an attempt that failed.
+pub enum Told {
+    /// The provider's own error.
+    Own(Box<Whole>),
+    /// An error of ours, and what the operator is told besides.
+    Ours(Error, String),
 }
 
 /// A whole answer as the caller gets it, what the provider says it used, and the tier.
@@ -115,7 +128,7 @@ impl Whole {
 
 impl Attempt<'_> {
     /// Calls the target, within the time that there is for a first answer.
-    pub async fn run(&self) -> Result<Reply, NoAnswer> {
+    pub async fn run(&self) -> Result<Reply, Failed> {
         let (due, phase) = self.first_limit();
         match timeout_at(due, pin!(self.exchange())).await {
             Some(done) => done,
@@ -123,19 +136,19 @@ impl Attempt<'_> {
         }
     }
 
-    async fn exchange(&self) -> Result<Reply, NoAnswer> {
+    async fn exchange(&self) -> Result<Reply, Failed> {
         if let Back::Embedded(embedding) = &self.plan.back {
             return Box::pin(embedding.run(self)).await;
         }
         match self.send(&self.plan.body, 0).await? {
             Sent::Answer(answer) if self.incoming.stream => self.stream(answer).await,
             Sent::Answer(answer) => self.whole(answer).await,
-            Sent::Error(error) => Ok(Reply::Whole(Box::new(error))),
+            Sent::Error(failed) => Err(failed),
         }
     }
 
     /// Sends one request, for the embeddings of so many `texts` where it asks for those.
-    pub(super) async fn send(&self, body: &[Bytes], texts: usize) -> Result<Sent, NoAnswer> {
+    pub(super) async fn send(&self, body: &[Bytes], texts: usize) -> Result<Sent, Failed> {
         let call = Call {
             operation: self.plan.operation,
             model: &self.target.model,
@@ -159,20 +172,21 @@ impl Attempt<'_> {
     /// What limits the wait for the first bytes.
     fn first_limit(&self) -> (Instant, Phase) {
         let first_token = Instant::now() + self.timeouts.first_token;
-        match self.incoming.stream && first_token < self.deadline {
+        match self.incoming.stream && first_token < self.due {
             true => (first_token, Phase::FirstToken),
+            false if self.due < self.deadline => (self.due, Phase::Attempt),
             false => (self.deadline, Phase::Total),
         }
     }
 
     /// The whole body of an answer.
-    pub(super) async fn body(&self, answer: &mut Answer) -> Result<Bytes, NoAnswer> {
+    pub(super) async fn body(&self, answer: &mut Answer) -> Result<Bytes, Failed> {
         self.check_plain(&answer.head)?;
         let body = answer.body.whole(self.max_answer).await;
         body.map_err(|failure| self.no_answer(&failure))
     }
 
-    fn check_plain(&self, head: &Head) -> Result<(), NoAnswer> {
+    fn check_plain(&self, head: &Head) -> Result<(), Failed> {
         match head.is_encoded {
             true => {
                 Err(self.no_answer(&malformed("it is compressed, though nobody asked for that")))
@@ -181,7 +195,7 @@ impl Attempt<'_> {
         }
     }
 
-    async fn whole(&self, mut answer: Answer) -> Result<Reply, NoAnswer> {
+    async fn whole(&self, mut answer: Answer) -> Result<Reply, Failed> {
         let body = self.body(&mut answer).await?;
         let given = body.clone();
         let read = self
@@ -189,11 +203,7 @@ impl Attempt<'_> {
             .map_err(|fault| self.no_answer(&malformed(fault)))?;
         let (body, usage, tier) = match read {
             Ok(read) => read,
-            Err(failed) => {
-                return Ok(Reply::Whole(Box::new(
-                    self.own_error(&failed, &answer.head),
-                )));
-            }
+            Err(error) => return Err(self.failed_itself(&error, &answer.head)),
         };
         Ok(Reply::Whole(Box::new(Whole {
             status: answer.head.status,
@@ -255,7 +265,7 @@ impl Attempt<'_> {
 
     /// The provider's own word on the request: passed on as it came, if it is all there; in the caller's words where the
     /// dialects differ.
-    async fn error_answer(&self, mut answer: Answer) -> Result<Whole, NoAnswer> {
+    async fn error_answer(&self, mut answer: Answer) -> Result<Failed, Failed> {
         let limit = ERROR_ANSWER_MAX.min(self.max_answer);
         let body = answer.body.whole(limit).await;
         let body = body.map_err(|failure| {
@@ -270,10 +280,28 @@ impl Attempt<'_> {
             // Google says so with status 400.
             return Err(self.refused_credential(head.status));
         }
-        if dialect != self.incoming.operation.dialect() {
-            return Ok(self.own_error(&error, head));
+        let mut failed = self.failed_itself(&error, head);
+        if dialect == self.incoming.operation.dialect() {
+            failed.told = Told::Own(Box::new(Whole::new(head.status, passed_back(head), body)));
         }
-        Ok(Whole::new(head.status, passed_back(head), body))
+        Ok(failed)
+    }
+
+    /// A provider's error, told in the caller's dialect.
+    fn failed_itself(&self, error: &Error, head: &Head) -> Failed {
+        let retry_after = head.retry_after.as_ref().and_then(delay);
+        let retry_after = retry_after.or(error.retry_after);
+        let status = error.status();
+        Failed {
+            fault: fault_of(error, retry_after),
+            verdict: Verdict {
+                word: status.as_u16().to_string().into(),
+                status: status.as_u16(),
+            },
+            told: Told::Own(Box::new(self.own_error(error, head))),
+            may_cost: false,
+            refused_credential: None,
+        }
     }
 
     /// A provider's error in the caller's dialect.
@@ -304,7 +332,7 @@ impl Attempt<'_> {
         fields
     }
 
-    async fn stream(&self, answer: Answer) -> Result<Reply, NoAnswer> {
+    async fn stream(&self, answer: Answer) -> Result<Reply, Failed> {
         self.check_plain(&answer.head)?;
         let media_type = answer.head.media_type();
         if media_type != self.plan.operation.dialect().framing().media_type() {
@@ -324,31 +352,69 @@ impl Attempt<'_> {
             Ok(Some(error)) if error.kind == Kind::InvalidApiKey => {
                 Err(self.refused_credential(error.status()))
             }
-            Ok(Some(error)) => Ok(Reply::Whole(Box::new(self.own_error(&error, &head)))),
+            Ok(Some(error)) => Err(self.failed_itself(&error, &head)),
             Err(failure) => Err(self.no_answer(&failure)),
         }
     }
 
-    pub(super) fn no_answer(&self, failure: &Failure) -> NoAnswer {
-        NoAnswer {
-            error: to_error(&self.target.provider.name, failure),
-            detail: failure.detail.clone(),
-            refused_credential: None,
+    pub(super) fn no_answer(&self, failure: &Failure) -> Failed {
+        let error = to_error(&self.target.provider.name, failure);
+        Failed {
+            fault: match failure.kind {
+                FailureKind::Credential => Fault::Credential,
+                kind => Fault::Failed(kind.word()),
+            },
+            verdict: Verdict {
+                word: failure.kind.word().into(),
+                status: error.status().as_u16(),
+            },
+            told: Told::Ours(error, failure.detail.clone()),
             may_cost: failure.may_cost(),
+            refused_credential: None,
         }
     }
 
-    fn refused_credential(&self, status: StatusCode) -> NoAnswer {
+    fn refused_credential(&self, status: StatusCode) -> Failed {
         self.target.provider.doubt();
         let name = &self.target.provider.name;
         let message = format!("the provider `{name}` does not accept the gateway's credential");
-        NoAnswer {
-            error: Error::new(Kind::Upstream, message),
-            detail: format!("status {status}"),
-            refused_credential: Some(status),
+        let error = Error::new(Kind::Upstream, message);
+        Failed {
+            fault: Fault::Credential,
+            verdict: Verdict {
+                word: status.as_u16().to_string().into(),
+                status: error.status().as_u16(),
+            },
+            told: Told::Ours(error, format!("status {status}")),
             may_cost: false,
+            refused_credential: Some(status),
         }
     }
+}
+
+/// What a provider's own error says of it.
+fn fault_of(error: &Error, retry_after: Option<Duration>) -> Fault {
+    let status = error.status().as_u16();
+    match (error.kind, status) {
+        (Kind::ContextTooLong, _) => Fault::TooLong,
+        (Kind::InvalidApiKey | Kind::QuotaSpent, _) | (_, 401..=403) => Fault::Credential,
+        (_, 404) => Fault::Model,
+        (_, 429) => Fault::Limited { retry_after },
+        (_, 503 | 529) if retry_after.is_some() => Fault::Limited { retry_after },
+        (_, 408 | 409 | 500..) => Fault::Failed("status"),
+        _ => Fault::Caller,
+    }
+}
+
+/// The delay that a `retry-after` tells, in seconds or by a date.
+fn delay(value: &HeaderValue) -> Option<Duration> {
+    let text = value.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse::<f64>() {
+        return Duration::try_from_secs_f64(seconds).ok();
+    }
+    let at = chrono::DateTime::parse_from_rfc2822(text).ok()?;
+    let left = at.signed_duration_since(chrono::Utc::now());
+    Some(left.to_std().unwrap_or_default())
 }
 
 /// A failure in words for the caller.

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use futures_util::stream::{FuturesOrdered, StreamExt};
 use http::StatusCode;
 
-use super::attempt::{Attempt, NoAnswer, Reply, Sent, Whole, malformed};
+use super::attempt::{Attempt, Failed, Reply, Sent, Told, Whole, malformed};
 use crate::dialect::common::{Dropped, Outgoing};
 use crate::dialect::embedding::{self, EmbeddingRequest};
 use crate::dialect::{Dialect, Error, Incoming, Usage};
@@ -65,7 +65,7 @@ impl Embedding {
     }
 
     /// Makes the calls. The first that fails ends them all.
-    pub async fn run(&self, attempt: &Attempt<'_>) -> Result<Reply, NoAnswer> {
+    pub async fn run(&self, attempt: &Attempt<'_>) -> Result<Reply, Failed> {
         let mut waiting = self.calls.iter();
         let mut running = FuturesOrdered::new();
         for asked in waiting.by_ref().take(CALLS_AT_ONCE) {
@@ -77,7 +77,12 @@ impl Embedding {
             let embedded = match answer? {
                 Ok(embedded) => embedded,
                 // What was embedded so far has been paid for.
-                Err(error) => return Ok(Reply::Whole(Box::new(Whole { usage, ..error }))),
+                Err(mut failed) => {
+                    if let Told::Own(own) = &mut failed.told {
+                        own.usage = usage;
+                    }
+                    return Err(failed);
+                }
             };
             size += embedded.size as u64;
             if size > attempt.max_answer {
@@ -109,10 +114,10 @@ impl Embedding {
         &self,
         asked: &Asked,
         attempt: &Attempt<'_>,
-    ) -> Result<Result<Embedded, Whole>, NoAnswer> {
+    ) -> Result<Result<Embedded, Failed>, Failed> {
         let mut answer = match attempt.send(&asked.body, asked.texts).await? {
             Sent::Answer(answer) => answer,
-            Sent::Error(error) => return Ok(Err(error)),
+            Sent::Error(failed) => return Ok(Err(failed)),
         };
         let body = attempt.body(&mut answer).await?;
         let (vectors, usage) = embedding::read_answer(self.dialect, &body, asked.texts)

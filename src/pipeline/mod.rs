@@ -3,32 +3,35 @@
 //! Invariant: what a request takes is given back by a guard when it ends, however it ends.
 
 mod admit;
-mod allow;
 mod answer;
+mod asked;
 mod attempt;
 mod bill;
 mod bound;
 mod caller;
 mod decode;
 mod embed;
+mod fare;
 mod fields;
 mod gateway;
 mod meter;
 mod money;
 mod plan;
 mod record;
+mod route;
 mod settle;
 mod signed;
 mod stored;
 mod stream;
 mod surface;
+mod trial;
 mod way;
 
 pub use caller::{HEAD_MAX, large_head, new_request_id};
 pub use gateway::{Drain, Gateway, Notice, Stage};
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
@@ -36,18 +39,16 @@ use pingora_core::protocols::http::ServerSession;
 
 use crate::access::{Key, NotIdentified};
 use crate::config::nearest;
-use crate::dialect::{Error, Incoming, Kind, Operation};
+use crate::dialect::{Error, Incoming, Kind};
 use crate::route::{Model, Target};
 use crate::snapshot::Snapshot;
 use crate::spend::prices::Unknown;
-use crate::telemetry::Level;
-use admit::{Admission, Asked, admit};
-use allow::allow;
-use attempt::{Attempt, NoAnswer, Reply};
+use admit::admit;
+use asked::Asked;
 use bill::Bill;
 use caller::{Caller, Gone, Unreadable};
-use plan::Plan;
 use record::Record;
+use route::{Routed, route};
 use signed::Signed;
 use surface::Surface;
 
@@ -113,69 +114,43 @@ async fn serve(
     let incoming = Arc::new(Incoming::read(ask.operation, body, ask.path)?);
     record.incoming = Some(incoming.clone());
     record.stream = incoming.stream;
-    let (model, target) = permitted(&incoming.model, snapshot, &key)?;
-    let asked = match *incoming.model == *model.name {
+    let (model, star) = permitted(&incoming.model, snapshot, &key)?;
+    let name = match *incoming.model == *model.name {
         true => model.name.clone(),
         false => incoming.model.as_str().into(),
     };
-    record.model = Some((asked, model.clone()));
-
-    // 4. Admit.
-    let bill = Bill::new(&snapshot.prices, &target);
-    check_priced(&bill, snapshot, &target)?;
-    ledger_has_room(gateway).await?;
+    record.model = Some((name, model.clone()));
     let asked = Asked {
+        gateway,
+        snapshot,
         incoming: &incoming,
         key: &key,
         model,
-        target: &target,
-        bill: &bill,
+        star,
+        framing: ask.framing,
+        fields: surface::passed_on(&caller.head().headers),
+        deadline: deadline(caller, model.total)?,
+        is_metered: surface::wants_cost(&caller.head().headers, &incoming),
+        demand: OnceLock::new(),
     };
-    let output_max = admit(&asked, gateway, snapshot, caller, record).await?;
+
+    // 4. Admit.
+    ledger_has_room(gateway).await?;
+    admit(&asked, caller, record).await?;
 
     // 5. Hide, 6. look up: each has its line here when its room is built.
 
-    // 7. Route: one target, one attempt, in the target's dialect.
-    let plan = match ask.operation {
-        Operation::Generate(_) => {
-            Plan::text(&incoming, ask.framing, &key, model, &target, output_max)?
-        }
-        Operation::Embed(_) => Plan::embeddings(&incoming, model, &target)?,
-        Operation::CountTokens(_) => match Plan::count(&incoming, &target)? {
-            Some(plan) => plan,
-            None => {
-                return Box::pin(answer::estimate(&incoming, &target, caller, record)).await;
-            }
-        },
-    };
-    let deadline = deadline(caller, model.timeouts.total)?;
-    // What is taken of the provider's limits counts as sent, so nothing may fail between.
-    let taken = allow(&asked, snapshot, record)?;
-    let attempt = Attempt {
-        incoming: &incoming,
-        plan: &plan,
-        target: &target,
-        fields: &surface::passed_on(&caller.head().headers),
-        timeouts: model.timeouts,
-        deadline,
-        max_answer: snapshot.server.max_answer.0,
-        bound: record.admission.as_deref().and_then(Admission::bound),
-        meter: surface::meter(&caller.head().headers, &incoming, &bill),
-        taken,
-    };
-    record.attempt(target.name.clone(), bill);
-    let reply = tokio::select! {
-        biased;
-        reply = attempt.run() => reply.map_err(|none| report(gateway, &target, none, record))?,
-        () = caller.left() => return Err(End::Gone),
-        () = gateway.drain.reached(Stage::Cutting) => return Err(draining().into()),
-    };
+    // 7. Route.
+    let routed = route(&asked, caller, record).await?;
 
     // 9. Answer. 10. Settle: the record does, when it is dropped.
-    match reply {
-        Reply::Whole(whole) => answer::whole(*whole, caller, record).await,
-        Reply::Stream(stream) => {
+    match routed {
+        Routed::Whole(whole) => answer::whole(*whole, caller, record).await,
+        Routed::Stream(stream, target) => {
             Box::pin(answer::stream(*stream, &target, gateway, caller, record)).await
+        }
+        Routed::Uncounted(target) => {
+            Box::pin(answer::estimate(&incoming, &target, caller, record)).await
         }
     }
 }
@@ -232,12 +207,12 @@ fn unidentified(why: NotIdentified) -> Error {
     Error::new(Kind::InvalidApiKey, message)
 }
 
-/// The model that is asked for, if the key may use it.
+/// The model that is asked for, if the key may use it, and what the `*` of its name stands for.
 fn permitted<'a>(
-    name: &str,
+    name: &'a str,
     snapshot: &'a Snapshot,
     key: &Key,
-) -> Result<(&'a Arc<Model>, Target), Error> {
+) -> Result<(&'a Arc<Model>, &'a str), Error> {
     let Some(found) = snapshot.models.find(name) else {
         let usable = snapshot.models.names().filter(|name| key.may_use(name));
         let hint = match nearest(name, usable) {
@@ -306,26 +281,6 @@ fn deadline(caller: &Caller<'_>, total: Duration) -> Result<Instant, Error> {
     Ok(Instant::now() + wished.min(total))
 }
 
-/// Tells the operator what the caller is not told.
-fn report(gateway: &Gateway, target: &Target, none: NoAnswer, record: &mut Record<'_>) -> End {
-    if !none.may_cost {
-        record.free();
-    }
-    if let Some(status) = none.refused_credential {
-        let fields = [
-            ("provider", target.provider.name.as_str()),
-            ("status", status.as_str()),
-        ];
-        gateway
-            .log
-            .event(Level::Error, "the provider refused our credential", &fields);
-    }
-    End::Refused(Box::new(Refusal {
-        error: none.error,
-        detail: Some(none.detail),
-    }))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -341,7 +296,7 @@ mod tests {
         fn size<F: Future>(_: fn(&'static Gateway, &'static mut ServerSession) -> F) -> usize {
             size_of::<F>()
         }
-        assert!(size(handle) <= 6 * 1024, "{} bytes", size(handle));
+        assert!(size(handle) <= 7 * 1024, "{} bytes", size(handle));
     }
 
     /// Takes as long as a request waits at most.

@@ -5,15 +5,16 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::admit::Asked;
-use super::gateway::{Gateway, Notice};
+use super::asked::Asked;
+use super::bill::Bill;
+use super::gateway::Notice;
 use super::not_priced;
 use crate::access::Key;
 use crate::access::budgets::{
     Allowance, Fund, Page, Part, Refusal, Treasury, Unbounded, WAITING_MAX,
 };
-use crate::dialect::{Demand, Error, Kind, Paid};
-use crate::route::Model;
+use crate::dialect::{Error, Kind, Paid};
+use crate::route::{Model, Target};
 use crate::spend::ledger::USER_MAX;
 use crate::spend::{NoBound, Usd, Why, Worst, output_bound};
 
@@ -61,12 +62,18 @@ impl Money {
     /// # Errors
     /// A budget has no room, or the request has no upper bound of its cost.
     pub async fn reserve(
-        gateway: &Gateway,
         asked: &Asked<'_>,
-        demand: &Demand,
+        target: &Target,
+        bill: &Bill,
     ) -> Result<(Self, Option<u64>), Error> {
-        let Asked { key, model, .. } = asked;
-        let time = gateway.treasury.time(asked.bill.time);
+        let Asked {
+            gateway,
+            key,
+            model,
+            ..
+        } = asked;
+        let demand = asked.demand();
+        let time = gateway.treasury.time(bill.time);
         let page = |fund: &Arc<Fund>| fund.page(&gateway.treasury, time);
         let of_user = funds_of_user(asked, &gateway.treasury, time);
         let all = of_user.iter().chain(funds(key, model));
@@ -82,7 +89,7 @@ impl Money {
         if hard.is_empty() {
             return Ok((money, None));
         }
-        let worst = worst(&hard, asked, demand)?;
+        let worst = worst(&hard, asked, target, bill)?;
         let mut amount = worst.usd();
         for fund in hard {
             let floor = fund.budget.floor_tokens.max(demand.output_min);
@@ -153,13 +160,12 @@ fn tell(fund: Arc<Fund>, page: &Page, notify: &dyn Fn(Notice)) {
 }
 
 /// What a request can cost at the most, as far as every one of the budgets asks for it.
-fn worst(hard: &[&Arc<Fund>], asked: &Asked<'_>, demand: &Demand) -> Result<Worst, Error> {
-    let Asked {
-        model,
-        target,
-        bill,
-        ..
-    } = asked;
+fn worst(
+    hard: &[&Arc<Fund>],
+    asked: &Asked<'_>,
+    target: &Target,
+    bill: &Bill,
+) -> Result<Worst, Error> {
     let owner = &hard[0].owner;
     let Some(tariff) = &bill.tariff else {
         let message = format!(
@@ -180,11 +186,12 @@ fn worst(hard: &[&Arc<Fund>], asked: &Asked<'_>, demand: &Demand) -> Result<Wors
         .filter(|(kind, _)| is_allowed(*kind))
         .flat_map(|(_, paid)| paid.iter().copied())
         .collect();
-    let output_bound = model
+    let output_bound = asked
+        .model
         .max_output_tokens
         .or_else(|| output_bound(&target.model));
     let worst = Worst::of(
-        demand,
+        asked.demand(),
         &target.model,
         tariff,
         bill.time,

@@ -8,15 +8,17 @@ use std::time::Instant;
 use uuid::Uuid;
 
 use super::admit::Admission;
+use super::bill::Charge;
 use super::caller::unlike_any_other;
+use super::gateway::{Gateway, Running};
+use super::settle::Attempted;
+use super::trial::{Trial, Verdict};
 use crate::access::Key;
-use crate::access::limits::{Forecast, Left};
-use crate::dialect::{Error, Incoming, Tier, Usage};
-use crate::pipeline::bill::{Bill, Charge};
-use crate::pipeline::gateway::{Gateway, Running};
-use crate::pipeline::settle::{Attempted, Evidence};
+use crate::access::limits::Left;
+use crate::dialect::{Error, Incoming, Usage};
 use crate::route::Model;
 use crate::snapshot::Snapshot;
+use crate::spend::Usd;
 use crate::spend::ledger::{METADATA_MAX, Row, USER_MAX};
 use crate::telemetry::{RequestLine, Series};
 
@@ -32,20 +34,16 @@ pub struct Record<'a> {
     pub model: Option<(Arc<str>, Arc<Model>)>,
     /// What is asked.
     pub incoming: Option<Arc<Incoming>>,
-    /// Who answers.
-    pub target: Option<Arc<str>>,
     /// Calls upstream so far.
     pub attempts: u32,
-    /// What the last of them is billed by.
-    pub bill: Option<Bill>,
-    /// What came of it.
-    pub charge: Charge,
-    /// What is known of an answer whose provider does not say what it used.
-    pub evidence: Option<Box<Evidence>>,
+    /// Those that are under way, or have brought the answer.
+    trials: Vec<Trial>,
+    /// Who was asked by those that are over, and what came of it.
+    route: Vec<(Arc<str>, usize, Verdict)>,
+    /// What those have used and cost, as far as it is known.
+    totals: Totals,
     /// What it was admitted with, where it is limited.
     pub admission: Option<Box<Admission>>,
-    /// What its usage teaches of its model's, where no admission does.
-    pub forecast: Option<Arc<Forecast>>,
     /// What is left of its limits.
     pub left: Left,
     /// How long the answer may be, where that is less than the caller asked for.
@@ -55,6 +53,28 @@ pub struct Record<'a> {
     first_token: Option<Instant>,
     outcome: Outcome,
     _running: Running<'a>,
+}
+
+/// What attempts used and cost together.
+#[derive(Clone, Copy, Default)]
+struct Totals {
+    usage: Option<Usage>,
+    /// Of those whose cost is known.
+    cost: Usd,
+    /// Whether there is one whose cost is not.
+    is_partial: bool,
+}
+
+impl Totals {
+    fn add(&mut self, charge: &Charge) {
+        if let Charge::Reported(usage, _) = charge {
+            self.usage = Some(self.usage.unwrap_or_default().plus(*usage));
+        }
+        match charge.cost() {
+            Some(cost) => self.cost += cost,
+            None => self.is_partial = true,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -81,13 +101,11 @@ impl<'a> Record<'a> {
             key: None,
             model: None,
             incoming: None,
-            target: None,
             attempts: 0,
-            bill: None,
-            charge: Charge::Open,
-            evidence: None,
+            trials: Vec::new(),
+            route: Vec::new(),
+            totals: Totals::default(),
             admission: None,
-            forecast: None,
             left: Left::default(),
             output_max: None,
             stream: false,
@@ -97,34 +115,73 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// A call is about to be made.
-    pub fn attempt(&mut self, target: Arc<str>, bill: Bill) {
-        self.target = Some(target);
+    /// A call is about to be made. Returns its number.
+    pub fn begin(&mut self, trial: Trial) -> u32 {
         self.attempts += 1;
-        if let Some(admission) = &mut self.admission {
-            admission.spend();
-        }
-        self.bill = Some(bill);
-        self.charge = Charge::Open;
+        self.output_max = trial.fare.output_max;
+        let number = self.attempts;
+        self.trials.push(Trial { number, ..trial });
+        number
     }
 
-    /// The provider said what the attempt used.
-    pub fn used(&mut self, usage: Usage, tier: Tier) {
-        if let Some(bill) = &self.bill {
-            let priced = bill.price(&usage, tier);
-            self.charge = Charge::Reported(usage, priced);
-        }
-        if let (Some(forecast), Some(incoming)) = (self.forecast.take(), &self.incoming) {
-            let bytes = incoming.body().len();
-            forecast.learn(bytes, usage.input_tokens, usage.output_tokens);
-        }
+    /// An attempt that is under way.
+    pub fn trial(&mut self, number: u32) -> Option<&mut Trial> {
+        let mut trials = self.trials.iter_mut();
+        trials.find(|trial| trial.number == number)
     }
 
-    /// The attempt cost nothing: it was refused, or never got there.
-    pub fn free(&mut self) {
-        if self.bill.is_some() {
-            self.charge = Charge::Free;
+    /// The attempt that is under way, or has brought the answer: the newest of them.
+    pub fn current(&mut self) -> Option<&mut Trial> {
+        self.trials.last_mut()
+    }
+
+    /// An attempt is over, and its answer, if there is one, not for the caller.
+    pub fn close(&mut self, number: u32, verdict: Verdict) {
+        let Some(at) = self.trials.iter().position(|trial| trial.number == number) else {
+            return;
+        };
+        let trial = self.trials.remove(at);
+        self.totals.add(&trial.charge);
+        if let (Charge::Reported(usage, _), Some(admission)) = (&trial.charge, &mut self.admission)
+        {
+            admission.add(usage.input_tokens.saturating_add(usage.output_tokens));
         }
+        let status = verdict.status;
+        self.route.push((trial.target.clone(), trial.spot, verdict));
+        let series = self.series(Some((trial.spot, &trial.target)), status == 200);
+        self.settle(trial, status, series, None);
+    }
+
+    /// Who was asked, and what came of it, in the order in which it was over; of what is under way by `verdict`.
+    pub fn route<'r>(&'r self, verdict: &'r str) -> impl Iterator<Item = (&'r Arc<str>, &'r str)> {
+        let over = self.route.iter();
+        let over = over.map(|(target, _, verdict)| (target, &*verdict.word));
+        over.chain(
+            self.trials
+                .iter()
+                .map(move |trial| (&trial.target, verdict)),
+        )
+    }
+
+    /// What all attempts cost, if that is known of each.
+    pub fn cost(&self) -> Option<Usd> {
+        let totals = self.totals();
+        (!totals.is_partial).then_some(totals.cost)
+    }
+
+    fn totals(&self) -> Totals {
+        let mut totals = self.totals;
+        self.trials
+            .iter()
+            .for_each(|trial| totals.add(&trial.charge));
+        totals
+    }
+
+    /// Who answered, or was asked last.
+    fn last(&self) -> Option<(usize, &Arc<str>)> {
+        let open = self.trials.last().map(|trial| (trial.spot, &trial.target));
+        let over = || self.route.last().map(|(target, spot, _)| (*spot, target));
+        open.or_else(over)
     }
 
     /// The first frame of a stream has come.
@@ -176,19 +233,17 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// Counts the request; returns its metrics, if it got as far as a model.
+    /// Counts the request; returns the metrics of whoever answered, if it got as far as a model.
     fn count(&self, status: u16, error: Option<&str>) -> Option<Arc<Series>> {
         let took = self.started.elapsed();
         let metrics = &self.gateway.metrics;
         metrics.in_flight.dec();
-        let (Some(key), Some((asked, model))) = (&self.key, &self.model) else {
+        let last = self.last().map(|(spot, target)| (spot, &**target));
+        let Some(series) = self.series(last, status == 200) else {
             let team = self.key.as_ref().map_or("", |key| &key.team.name);
             metrics.refused(team, status);
             return None;
         };
-        let target = self.target.as_deref().unwrap_or_default();
-        let is_success = status == 200;
-        let series = (self.snapshot).series(&key.team, model, asked, target, is_success, metrics);
         metrics.request(&series, status, took.as_secs_f64());
         if let (200, Some(error)) = (status, error) {
             metrics.stream_failed(&series, error);
@@ -196,25 +251,47 @@ impl<'a> Record<'a> {
         Some(series)
     }
 
-    /// Hands the attempt in: to the ledger and to the metrics of tokens and money.
-    fn settle(&mut self, status: u16, series: Arc<Series>) {
-        let (Some(bill), Some(key), Some((asked, _)), Some(target), Some(incoming)) = (
-            self.bill.take(),
-            &self.key,
-            &self.model,
-            &self.target,
-            &self.incoming,
-        ) else {
+    /// The metrics of what was asked of one of the model's targets, or of none.
+    fn series(&self, place: Option<(usize, &str)>, is_success: bool) -> Option<Arc<Series>> {
+        let (Some(key), Some((asked, model))) = (&self.key, &self.model) else {
+            return None;
+        };
+        let metrics = &self.gateway.metrics;
+        let snapshot = &self.snapshot;
+        Some(snapshot.series(&key.team, model, asked, place, is_success, metrics))
+    }
+
+    /// Hands an attempt in: to the ledger and to the metrics of tokens and money.
+    fn settle(
+        &self,
+        trial: Trial,
+        status: u16,
+        series: Option<Arc<Series>>,
+        admission: Option<Box<Admission>>,
+    ) {
+        let (Some(key), Some((asked, _)), Some(incoming), Some(series)) =
+            (&self.key, &self.model, &self.incoming, series)
+        else {
             return;
         };
+        let Trial {
+            number,
+            target,
+            bill,
+            charge,
+            evidence,
+            mut fare,
+            ..
+        } = trial;
+        fare.end();
         let row = self.gateway.ledger.as_ref().map(|_| {
             let time_ms = bill.time.timestamp_millis();
             let latency = bill.began.elapsed().as_millis();
             Box::new(Row {
                 id: new_row_id(time_ms),
                 time_ms,
-                request_id: std::mem::take(&mut self.request_id),
-                attempt: self.attempts,
+                request_id: self.request_id.clone(),
+                attempt: number,
                 team: key.team.name.clone(),
                 key: key.name.clone(),
                 model: asked.clone(),
@@ -227,17 +304,17 @@ impl<'a> Record<'a> {
                 ..Row::default()
             })
         });
-        let attempted = Attempted {
+        self.gateway.settle(Attempted {
             row,
-            target: target.clone(),
+            target,
             bill,
-            charge: std::mem::take(&mut self.charge),
+            charge,
             series,
             incoming: incoming.clone(),
-            evidence: self.evidence.take().unwrap_or_default(),
-            admission: self.admission.take(),
-        };
-        self.gateway.settle(attempted);
+            evidence: evidence.unwrap_or_default(),
+            fare,
+            admission,
+        });
     }
 }
 
@@ -257,21 +334,21 @@ impl Drop for Record<'_> {
         let milliseconds = |from: Instant, to: Instant| {
             (to.duration_since(from).as_secs_f64() * 1e6).round() / 1e3
         };
-        let usage = match &self.charge {
-            Charge::Reported(usage, _) => Some(usage),
-            _ => None,
+        let totals = self.totals();
+        let cost = match self.attempts {
+            0 => None,
+            _ => self.cost().map(|cost| cost.to_string()),
         };
-        let cost = self.charge.cost().map(|cost| cost.to_string());
         self.gateway.log.request(&RequestLine {
             request_id: &self.request_id,
             team: self.key.as_ref().map(|key| &*key.team.name),
             key: self.key.as_ref().map(|key| &*key.name),
             model: self.model.as_ref().map(|(asked, _)| &**asked),
-            target: self.target.as_deref(),
+            target: self.last().map(|(_, target)| &**target),
             status,
             attempts: self.attempts,
-            input_tokens: usage.map(|usage| usage.input_tokens),
-            output_tokens: usage.map(|usage| usage.output_tokens),
+            input_tokens: totals.usage.map(|usage| usage.input_tokens),
+            output_tokens: totals.usage.map(|usage| usage.output_tokens),
             cost_usd: cost.as_deref(),
             duration_ms: milliseconds(self.started, Instant::now()),
             stream: self.stream,
@@ -284,8 +361,18 @@ impl Drop for Record<'_> {
         if let Some(admission) = &mut self.admission {
             admission.end();
         }
-        if let Some(series) = self.count(status, error) {
-            self.settle(status, series);
+        let mut series = self.count(status, error);
+        let mut trials = std::mem::take(&mut self.trials);
+        if let Some(last) = trials.pop() {
+            let admission = self.admission.take();
+            self.settle(last, status, series.take(), admission);
+        }
+        for trial in trials {
+            let series = self.series(Some((trial.spot, &trial.target)), false);
+            self.settle(trial, status, series, None);
+        }
+        if let Some(admission) = self.admission.take().filter(|_| self.attempts > 0) {
+            admission.settle(0);
         }
     }
 }

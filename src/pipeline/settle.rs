@@ -13,6 +13,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::admit::Admission;
 use super::bill::{Bill, Charge};
+use super::fare::Fare;
 use super::gateway::Notice;
 use crate::dialect::common::Said;
 use crate::dialect::{Dialect, Incoming, Tier, Usage};
@@ -57,7 +58,9 @@ pub struct Attempted {
     pub incoming: Arc<Incoming>,
     /// What is known of the answer.
     pub evidence: Box<Evidence>,
-    /// What the request was admitted with, where it is limited.
+    /// What it was let through with.
+    pub fare: Fare,
+    /// What the request was admitted with, where it is limited and this is its last attempt.
     pub admission: Option<Box<Admission>>,
 }
 
@@ -247,8 +250,10 @@ impl Attempted {
             row.price = priced.map(|priced| priced.used);
             ledger.push(*row);
         }
+        let bytes = self.incoming.body().len();
+        self.fare.settle(bytes, &usage, cost, &books.notify());
         if let Some(admission) = self.admission {
-            admission.settle(&usage, cost, &books.notify());
+            admission.settle(usage.input_tokens.saturating_add(usage.output_tokens));
         }
     }
 
@@ -258,8 +263,9 @@ impl Attempted {
             row.cost = Some(Usd::ZERO);
             ledger.push(*row);
         }
+        self.fare.settle_free(&books.notify());
         if let Some(admission) = self.admission {
-            admission.settle_free(&books.notify());
+            admission.settle(0);
         }
     }
 }

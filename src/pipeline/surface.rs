@@ -5,9 +5,7 @@ use std::borrow::Cow;
 use http::{HeaderMap, HeaderName, Method, Uri, header};
 use percent_encoding::percent_decode_str;
 
-use super::bill::Bill;
 use super::fields::{self, ANTHROPIC_VERSION, API_KEY, X_API_KEY, X_GOOG_API_KEY, X_REQUEST_ID};
-use super::meter::Meter;
 use crate::dialect::{Dialect, Error, Framing, Incoming, Kind, Operation, PathFacts};
 
 /// What is asked for.
@@ -301,13 +299,12 @@ pub fn request_id(fields: &HeaderMap) -> Option<&str> {
     (!id.is_empty() && id.len() <= 128 && id.bytes().all(is_fit)).then_some(id)
 }
 
-/// What writes the cost into the stream's usage, where the caller asks for that by `x-tollgate-cost: in-usage`. Bedrock's
-/// frames are binary, and have a checksum.
-pub fn meter(headers: &HeaderMap, incoming: &Incoming, bill: &Bill) -> Option<Box<Meter>> {
-    let asked = headers.get(&fields::X_COST_WHERE)?;
+/// Whether the caller asks for the cost in a stream's usage, by `x-tollgate-cost: in-usage`. Bedrock's frames are binary, and
+/// have a checksum.
+pub fn wants_cost(headers: &HeaderMap, incoming: &Incoming) -> bool {
+    let asked = headers.get(&fields::X_COST_WHERE);
     let is_text = incoming.operation.dialect() != Dialect::Bedrock;
-    let is_asked = asked.as_bytes() == b"in-usage" && incoming.stream && is_text;
-    is_asked.then(|| Meter::new(bill)).flatten().map(Box::new)
+    asked.is_some_and(|asked| asked.as_bytes() == b"in-usage") && incoming.stream && is_text
 }
 
 #[cfg(test)]

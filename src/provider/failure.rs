@@ -45,8 +45,28 @@ pub enum Phase {
     FirstToken,
     /// `timeout.between_tokens`
     BetweenTokens,
+    /// `timeout.attempt`, or this call's share of the time that there is for all.
+    Attempt,
     /// `timeout.total`, or the deadline that the caller set.
     Total,
+}
+
+impl FailureKind {
+    /// A word for it, for routes and metrics.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Credential => "credential",
+            Self::Resolve => "resolve",
+            Self::Connect => "connect",
+            Self::Tls => "tls",
+            Self::Lost => "lost",
+            Self::Cut => "cut",
+            Self::Malformed => "malformed",
+            Self::TooLarge => "too_large",
+            Self::TooLong => "too_long",
+            Self::Timeout(_) => "timeout",
+        }
+    }
 }
 
 impl Failure {
@@ -107,6 +127,7 @@ impl Phase {
             Self::Connect => "connect",
             Self::FirstToken => "first_token",
             Self::BetweenTokens => "between_tokens",
+            Self::Attempt => "attempt",
             Self::Total => "total",
         }
     }

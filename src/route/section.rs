@@ -5,8 +5,8 @@ use std::num::NonZeroU64;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::config::NotBuilt;
 use crate::config::limits::LimitsSection;
+use crate::config::{NotBuilt, ScalarOr};
 use crate::provider::{HealthSection, RetrySection, TimeoutSection};
 
 /// What a name that applications ask for leads to.
@@ -23,12 +23,14 @@ pub struct ModelSection {
     pub retry: Option<RetrySection>,
     /// Circuit and cooldown.
     pub health: Option<HealthSection>,
-    /// Several targets.
-    pub any_of: Option<NotBuilt>,
+    /// Several targets that are as good as each other: `provider/model-name`, or `{target, weight}`. Where one fails before
+    /// the caller has had a byte, another is asked.
+    pub any_of: Option<Vec<ScalarOr<String, MemberSection>>>,
     /// How one of several targets is picked.
     pub pick: Option<NotBuilt>,
-    /// Steps tried in order.
-    pub chain: Option<NotBuilt>,
+    /// Steps that are tried in order, the cheapest first. The answer of one goes to the caller unless it fails, or one of its
+    /// gates sends the request on.
+    pub chain: Option<Vec<StepSection>>,
     /// The longest answer, in tokens: a caller who asks for more, or says nothing, is limited to it (`x-tollgate-max-tokens`).
     pub max_output_tokens: Option<NonZeroU64>,
     /// Whether a field that the target cannot carry is an error; else it is left out, and named in
@@ -45,6 +47,32 @@ pub struct ModelSection {
     pub cache: Option<NotBuilt>,
     /// Requests, tokens and concurrency, for all callers together.
     pub limits: Option<LimitsSection>,
+}
+
+/// One of several targets.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MemberSection {
+    /// `provider/model-name`
+    pub target: String,
+    /// Its share of the requests, beside those of the others.
+    #[serde(default = "one")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub weight: u32,
+}
+
+const fn one() -> u32 {
+    1
+}
+
+/// A step of a chain.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StepSection {
+    /// `provider/model-name`
+    pub target: Option<String>,
+    /// Several targets that are as good as each other.
+    pub any_of: Option<Vec<ScalarOr<String, MemberSection>>>,
 }
 
 /// What a provider or a model does not say itself.

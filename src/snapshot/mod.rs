@@ -21,7 +21,7 @@ use crate::access::state::Store;
 use crate::access::{Counters, Key, Keys, Team, state};
 use crate::config::{Diagnostics, Document, Environment, ScalarOr, Secret};
 use crate::provider::{Dialer, Provider, check_calls};
-use crate::route::{Model, Models};
+use crate::route::{Model, Models, Providers};
 use crate::spend::ledger;
 use crate::spend::prices::Prices;
 use crate::telemetry::{LogFormat, Metrics, Series};
@@ -66,8 +66,8 @@ pub struct Snapshot {
     provider_limiters: HashMap<String, Limiter>,
     /// The limits of models, in their order.
     model_limits: Vec<ModelLimits>,
-    /// A team's row holds a place for each model.
-    series: Vec<Vec<Places>>,
+    /// A team's row holds a model's places: one for each of its targets, and one for requests that came to none.
+    series: Vec<Vec<Box<[Places]>>>,
 }
 
 /// The limits of a model, and what its requests are foretold to use.
@@ -179,13 +179,11 @@ impl Snapshot {
         let model_names: Vec<String> = file.models.keys().cloned().collect();
         let team_count = file.teams.len();
         let models = file.models.into_iter().collect();
-        let models = Models::resolve(
-            models,
-            &file.defaults,
-            &providers,
-            &provider_names,
-            document,
-        );
+        let named = Providers {
+            by_name: &providers,
+            names: &provider_names,
+        };
+        let models = Models::resolve(models, &file.defaults, &named, document);
         let ledger = file.ledger.as_ref();
         let ledger =
             ledger.and_then(|section| ledger::Settings::resolve(section, &["ledger"], document));
@@ -209,7 +207,9 @@ impl Snapshot {
             forecast: counters.forecast(&model.name),
         };
         let model_limits = models.all().iter().map(limits).collect();
-        let row = || model_names.iter().map(|_| Places::default()).collect();
+        let places = |model: &Arc<Model>| (0..=model.spots.len()).map(|_| Places::default());
+        let row = || models.all().iter().map(|model| places(model).collect());
+        let series = (0..team_count).map(|_| row().collect()).collect();
         Self {
             listen: file.listen,
             admin: file.admin,
@@ -226,7 +226,7 @@ impl Snapshot {
             counters,
             provider_limiters,
             model_limits,
-            series: (0..team_count).map(|_| row()).collect(),
+            series,
         }
     }
 
@@ -250,20 +250,20 @@ impl Snapshot {
         self.counters.slots()
     }
 
-    /// What limits the requests of a key for a model at a provider.
-    pub fn limiters<'a>(
-        &'a self,
-        key: &'a Key,
-        model: &Model,
-        provider: &Provider,
-    ) -> Limiters<'a> {
+    /// What limits the requests of a key for a model.
+    pub fn limiters<'a>(&'a self, key: &'a Key, model: &Model) -> Limiters<'a> {
         let of_key = [key.limiter.as_ref(), key.team.limiter.as_ref()];
         let of_model = self.model_limits[model.index].limiter.as_ref();
+        [of_key[0], of_key[1], of_model, None]
+    }
+
+    /// What limits the calls of a provider.
+    pub fn provider_limiters(&self, provider: &Provider) -> Option<Limiters<'_>> {
         let of_provider = match self.provider_limiters.is_empty() {
             true => None,
             false => self.provider_limiters.get(&provider.name),
         };
-        [of_key[0], of_key[1], of_model, of_provider]
+        of_provider.map(|limiter| [None, None, None, Some(limiter)])
     }
 
     /// What the tokens of a request for a model are foretold by.
@@ -271,18 +271,24 @@ impl Snapshot {
         &self.model_limits[model.index].forecast
     }
 
-    /// The metric handles of a team's requests for a model. What a pattern stood for gets labels of its own only when
-    /// the provider has answered well, which it does for models that exist: no caller can make labels up.
+    /// The metric handles of a team's requests for a model that went to one of its targets, if to any. What a pattern stood for
+    /// gets labels of its own only when the provider has answered well, which it does for models that exist: no caller can make
+    /// labels up.
     pub fn series(
         &self,
         team: &Team,
         model: &Model,
         asked: &str,
-        target: &str,
+        place: Option<(usize, &str)>,
         is_success: bool,
         metrics: &Metrics,
     ) -> Arc<Series> {
-        let places = &self.series[team.index][model.index];
+        // Where there is but one target, requests that came to none would have gone there.
+        let only = (model.spots.len() == 1).then_some((0, ""));
+        let place = place.or(only);
+        let spot = place.map_or(model.spots.len(), |(spot, _)| spot);
+        let target = place.map_or("", |(_, target)| target);
+        let places = &self.series[team.index][model.index][spot];
         if *model.name != *asked {
             let matched = places.matched.read().get(asked).cloned();
             if let Some(series) = matched {
@@ -295,7 +301,11 @@ impl Snapshot {
                 return series;
             }
         }
-        let configured = || Arc::new(metrics.series(&team.name, &model.name, &model.target));
+        let configured = || {
+            let spot = model.spots.get(spot);
+            let target = spot.map_or("", |spot| &spot.target);
+            Arc::new(metrics.series(&team.name, &model.name, target))
+        };
         places.configured.get_or_init(configured).clone()
     }
 

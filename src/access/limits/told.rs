@@ -75,6 +75,21 @@ pub enum Limit {
     Concurrency,
 }
 
+impl Left {
+    /// What is left of these limits and others, by the limit that is nearest.
+    #[must_use]
+    pub fn tighter(self, other: Self) -> Self {
+        let tighter = |one: Option<Remaining>, other: Option<Remaining>| {
+            let both = [one, other].into_iter().flatten();
+            both.min_by_key(|left| left.remaining)
+        };
+        Self {
+            requests: tighter(self.requests, other.requests),
+            tokens: tighter(self.tokens, other.tokens),
+        }
+    }
+}
+
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {

@@ -139,9 +139,11 @@ pub const fn error_type(error: &Error) -> &'static str {
         Kind::RequestTooLarge => "request_too_large",
         Kind::RateLimited | Kind::QuotaSpent => "rate_limit_error",
         Kind::Internal | Kind::Upstream | Kind::ProviderFailed => "api_error",
-        Kind::Draining | Kind::LedgerBehind | Kind::StateLost | Kind::Overloaded => {
-            "overloaded_error"
-        }
+        Kind::NoHealthyTarget
+        | Kind::Draining
+        | Kind::LedgerBehind
+        | Kind::StateLost
+        | Kind::Overloaded => "overloaded_error",
         Kind::UpstreamTimeout => "timeout_error",
     }
 }

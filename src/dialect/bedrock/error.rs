@@ -29,9 +29,11 @@ pub fn error_type(error: &Error) -> &'static str {
         Kind::RateLimited => "ThrottlingException",
         Kind::QuotaSpent => "ServiceQuotaExceededException",
         Kind::UpstreamTimeout => "ModelTimeoutException",
-        Kind::Overloaded | Kind::Draining | Kind::LedgerBehind | Kind::StateLost => {
-            "ServiceUnavailableException"
-        }
+        Kind::Overloaded
+        | Kind::NoHealthyTarget
+        | Kind::Draining
+        | Kind::LedgerBehind
+        | Kind::StateLost => "ServiceUnavailableException",
         Kind::ProviderFailed if error.status() == StatusCode::FAILED_DEPENDENCY => {
             "ModelErrorException"
         }

@@ -57,6 +57,7 @@ fn status_word(kind: Kind) -> &'static str {
         Kind::RateLimited | Kind::QuotaSpent => "RESOURCE_EXHAUSTED",
         Kind::Internal | Kind::ProviderFailed => "INTERNAL",
         Kind::Upstream
+        | Kind::NoHealthyTarget
         | Kind::Draining
         | Kind::LedgerBehind
         | Kind::StateLost

@@ -199,6 +199,7 @@ const fn category(kind: Kind) -> &'static str {
         Kind::Internal
         | Kind::Upstream
         | Kind::UpstreamTimeout
+        | Kind::NoHealthyTarget
         | Kind::Draining
         | Kind::LedgerBehind
         | Kind::StateLost

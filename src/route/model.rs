@@ -1,0 +1,322 @@
+//! A name that applications ask for, and the targets behind it.
+
+use std::num::NonZeroU64;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::Providers;
+use super::section::{DefaultsSection, MemberSection, ModelSection};
+use crate::config::limits::Limits;
+use crate::config::{Document, ScalarOr, nearest};
+use crate::provider::{Allowance, Provider, Timeouts};
+use crate::telemetry::AllowedState;
+
+/// The most targets of one model, over all of its steps.
+pub const SPOTS_MAX: usize = 64;
+
+/// A name, or a pattern of names, and where it leads.
+pub struct Model {
+    /// As it stands in the configuration: bounded, so it may be a metric's label.
+    pub name: Arc<str>,
+    /// Its place among the models.
+    pub index: usize,
+    /// How long an answer may take, all calls for it together.
+    pub total: Duration,
+    /// Whether a field that the target cannot carry is an error.
+    pub strict: bool,
+    /// How much it may be asked for.
+    pub limits: Limits,
+    /// The longest answer of each choice, in tokens.
+    pub max_output_tokens: Option<u64>,
+    /// What is tried in order, cheapest first; at least one.
+    pub steps: Vec<Step>,
+    /// Every place that may answer, in the order of the steps; at least one.
+    pub spots: Vec<Spot>,
+}
+
+/// One step of a model: targets that are as good as each other.
+pub struct Step {
+    /// Where its targets stand among the model's.
+    pub spots: std::ops::Range<usize>,
+}
+
+/// A place in a model where a request may go.
+pub struct Spot {
+    /// Its target as it stands in the configuration: bounded, too.
+    pub target: Arc<str>,
+    /// Its share of what its step is asked.
+    pub weight: u32,
+    /// How long a call may take.
+    pub timeouts: Timeouts,
+    provider: Arc<Provider>,
+    /// The provider's name for the model, with a `*` where the name's `*` goes.
+    upstream_name: String,
+    /// What the provider takes for it, if it is the only one.
+    allowance: Option<Arc<Allowance>>,
+}
+
+/// One model at one provider.
+pub struct Target {
+    /// Where it stands among its model's.
+    pub spot: usize,
+    /// `provider/model-name`
+    pub name: Arc<str>,
+    /// The provider.
+    pub provider: Arc<Provider>,
+    /// The model's name there.
+    pub model: String,
+}
+
+/// What a model's section is read with.
+pub(super) struct Reader<'a> {
+    pub defaults: &'a DefaultsSection,
+    pub providers: &'a Providers<'a>,
+    pub document: &'a mut Document,
+    /// The model's name, and what it says itself.
+    pub name: &'a str,
+    pub section: &'a ModelSection,
+}
+
+impl Model {
+    /// What the provider takes for one of its targets by its own account; None where that is not gone by.
+    pub fn allowance(&self, target: &Target) -> Option<Arc<Allowance>> {
+        let only = self.spots[target.spot].allowance.clone();
+        only.or_else(|| target.provider.allowance(&target.model))
+    }
+
+    /// How the limits stand that providers have told of, of targets that are but one model each.
+    pub fn allowed(&self, now: Instant) -> impl Iterator<Item = AllowedState> {
+        self.spots.iter().flat_map(move |spot| spot.allowed(now))
+    }
+
+    /// The target at a spot, `star` being what the `*` of the model's name stands for.
+    pub fn target(&self, spot: usize, star: &str) -> Target {
+        let Spot {
+            target,
+            provider,
+            upstream_name,
+            ..
+        } = &self.spots[spot];
+        let model = upstream_name.replacen('*', star, 1);
+        Target {
+            spot,
+            name: match model == *upstream_name {
+                true => target.clone(),
+                false => [&provider.name, "/", &model].concat().into(),
+            },
+            provider: provider.clone(),
+            model,
+        }
+    }
+}
+
+impl Spot {
+    fn allowed(&self, now: Instant) -> impl Iterator<Item = AllowedState> {
+        let left = self
+            .allowance
+            .iter()
+            .flat_map(move |allowance| allowance.left(now));
+        left.map(|left| AllowedState {
+            provider: self.provider.name.clone(),
+            model: self.upstream_name.clone(),
+            unit: left.unit.name(),
+            limit: left.limit,
+            remaining: left.remaining,
+        })
+    }
+}
+
+// === impl Reader ===
+
+impl Reader<'_> {
+    /// The model; None where it has a mistake.
+    pub fn model(mut self, index: usize) -> Option<Model> {
+        let (name, section) = (self.name, self.section);
+        let limits = ["models", name, "limits"];
+        let limits = Limits::resolve(section.limits.as_ref(), &limits, self.document);
+        if stars(name) > 1 {
+            self.document
+                .error_at_key(&["models", name], "a name may hold one `*`")
+                .help("one is enough: `gpt-*` stands for all that begins so");
+            return None;
+        }
+        let (steps, spots) = self.steps()?;
+        let longest = spots.iter().map(|spot| spot.timeouts.total).max();
+        Some(Model {
+            name: name.into(),
+            index,
+            total: longest.unwrap_or_default(),
+            strict: section.strict,
+            limits,
+            max_output_tokens: section.max_output_tokens.map(NonZeroU64::get),
+            steps,
+            spots,
+        })
+    }
+
+    fn steps(&mut self) -> Option<(Vec<Step>, Vec<Spot>)> {
+        let (name, section) = (self.name, self.section);
+        let path = ["models", name];
+        let ways = ["target", "any_of", "chain"];
+        let said: Vec<_> = ways
+            .into_iter()
+            .filter(|way| self.document.has(&["models", name, way]))
+            .collect();
+        if let [first, second, ..] = said[..] {
+            self.document
+                .error(
+                    &["models", name, second],
+                    format!("the model `{name}` has a `{first}` already"),
+                )
+                .help("a model leads to one `target`, to `any_of` several, or through a `chain`");
+            return None;
+        }
+        let (mut steps, mut spots) = (Vec::new(), Vec::new());
+        match &section.chain {
+            Some(chain) => {
+                if chain.is_empty() {
+                    self.document
+                        .error(&["models", name, "chain"], "a chain has a step or more");
+                }
+                for (at, step) in chain.iter().enumerate() {
+                    let at = at.to_string();
+                    let path = ["models", name, "chain", &at];
+                    let members = self.members(&path, step.target.as_deref(), &step.any_of);
+                    steps.push(self.step(members?, &mut spots));
+                }
+            }
+            None => {
+                let usual = (said.is_empty() && name.contains('*')).then_some(name);
+                let target = section.target.as_deref().or(usual);
+                let members = self.members(&path, target, &section.any_of);
+                steps.push(self.step(members?, &mut spots));
+            }
+        }
+        if spots.len() > SPOTS_MAX {
+            let message = format!("a model has at most {SPOTS_MAX} targets");
+            self.document.error_at_key(&path, message);
+        }
+        (!spots.is_empty() && spots.len() <= SPOTS_MAX).then_some((steps, spots))
+    }
+
+    /// Each target that stands at `path`, with its weight.
+    fn members(
+        &mut self,
+        path: &[&str],
+        target: Option<&str>,
+        any_of: &Option<Vec<ScalarOr<String, MemberSection>>>,
+    ) -> Option<Vec<Spot>> {
+        if let Some(target) = target {
+            let has_own = self.document.has(&[path, &["target"]].concat());
+            let place = match has_own {
+                true => [path, &["target"]].concat(),
+                false => path.to_vec(),
+            };
+            return Some(vec![self.spot(&place, target, 1)?]);
+        }
+        let Some(any_of) = any_of else {
+            // A field that could not be read is an error already.
+            let mut ways = ["target", "any_of"].into_iter();
+            if !ways.any(|way| self.document.has(&[path, &[way]].concat())) {
+                let message = match path {
+                    [_, name] => format!("the model `{name}` leads nowhere"),
+                    _ => "this step leads nowhere".to_owned(),
+                };
+                self.document
+                    .error_at_key(path, message)
+                    .help("add `target: provider/model-name`");
+            }
+            return None;
+        };
+        let place = [path, &["any_of"]].concat();
+        if any_of.is_empty() {
+            self.document.error(&place, "`any_of` has a target or more");
+        }
+        let mut spots = Vec::new();
+        for (at, member) in any_of.iter().enumerate() {
+            let at = at.to_string();
+            let mut place = [&place[..], &[&at]].concat();
+            let (target, weight) = match member {
+                ScalarOr::Scalar(target) => (target, 1),
+                ScalarOr::Collection(member) => {
+                    place.push("target");
+                    (&member.target, member.weight)
+                }
+            };
+            spots.push(self.spot(&place, target, weight));
+        }
+        let names: Vec<_> = spots
+            .iter()
+            .flatten()
+            .map(|spot| spot.target.clone())
+            .collect();
+        if let Some(at) = (1..names.len()).find(|at| names[..*at].contains(&names[*at])) {
+            let index = at.to_string();
+            self.document
+                .error(
+                    &[&place[..], &[&index]].concat(),
+                    format!("the target `{}` is named twice", names[at]),
+                )
+                .help("`weight` says how often it is asked");
+            return None;
+        }
+        spots.into_iter().collect()
+    }
+
+    fn step(&mut self, members: Vec<Spot>, spots: &mut Vec<Spot>) -> Step {
+        let first = spots.len();
+        spots.extend(members);
+        Step {
+            spots: first..spots.len(),
+        }
+    }
+
+    /// The target that is named at `place`.
+    fn spot(&mut self, place: &[&str], target: &str, weight: u32) -> Option<Spot> {
+        let document = &mut *self.document;
+        if stars(target) > stars(self.name) {
+            document
+                .error(place, "the target holds a `*`, but the name does not")
+                .help("what the name's `*` stands for is put there");
+            return None;
+        }
+        let Some((provider_name, upstream_name)) = target.split_once('/') else {
+            document
+                .error(place, format!("the target `{target}` names no model"))
+                .help("it has the form provider/model-name");
+            return None;
+        };
+        let Some(provider) = self.providers.by_name.get(provider_name) else {
+            // A provider that is there but has a mistake of its own is no second mistake.
+            if !document.has(&["providers", provider_name]) {
+                let names = self.providers.names.iter().map(String::as_str);
+                let help =
+                    nearest(provider_name, names).map(|near| format!("did you mean `{near}`?"));
+                let mistake =
+                    document.error(place, format!("there is no provider `{provider_name}`"));
+                mistake.help(help.unwrap_or_else(|| "`providers` lists them".to_owned()));
+            }
+            return None;
+        };
+        let timeouts = [
+            &self.section.timeout,
+            &provider.timeout,
+            &self.defaults.timeout,
+        ];
+        Some(Spot {
+            target: target.into(),
+            weight,
+            timeouts: Timeouts::resolve(timeouts),
+            provider: provider.clone(),
+            upstream_name: upstream_name.to_owned(),
+            allowance: match upstream_name.contains('*') {
+                true => None,
+                false => provider.allowance(upstream_name),
+            },
+        })
+    }
+}
+
+fn stars(text: &str) -> usize {
+    text.matches('*').count()
+}
