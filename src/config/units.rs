@@ -32,6 +32,10 @@ pub struct Size(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub struct Percent(pub f64);
 
+/// How many times as much as usual: `4x`, from `1x` to `1000x`; None for `off`, which is any number of times.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+pub struct Factor(pub Option<f64>);
+
 /// A day in UTC: `2027-01-01`.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Date(pub NaiveDate);
@@ -54,7 +58,7 @@ pub(super) struct Format {
     pub check: fn(&str) -> Result<(), Invalid>,
 }
 
-const FORMATS: [Format; 5] = [
+const FORMATS: [Format; 6] = [
     Format {
         name: Duration::FORMAT,
         phrase: "a duration",
@@ -74,6 +78,11 @@ const FORMATS: [Format; 5] = [
         name: Percent::FORMAT,
         phrase: "a percentage",
         check: |text| text.parse::<Percent>().map(drop),
+    },
+    Format {
+        name: Factor::FORMAT,
+        phrase: "a factor",
+        check: |text| text.parse::<Factor>().map(drop),
     },
     Format {
         name: Date::FORMAT,
@@ -148,6 +157,13 @@ written_as_string!(
     "^[0-9]+(\\.[0-9]+)?%$",
     "A share from `0%` to `100%`.",
     "20%"
+);
+written_as_string!(
+    Factor,
+    "tollgate-factor",
+    "^(off|[0-9]+(\\.[0-9]+)?x)$",
+    "How many times as much as usual: `4x`; or `off`.",
+    "4x"
 );
 written_as_string!(
     Date,
@@ -277,19 +293,12 @@ impl FromStr for Percent {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let invalid = Invalid("a percentage is a number from 0 to 100 and `%`: `20%`, `0.5%`");
-        let digits =
-            |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        let number = text.strip_suffix('%').ok_or(invalid)?;
-        let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
-        if !digits(whole) || !digits(fraction) {
-            return Err(invalid);
-        }
-        let percentage = number.parse().map_err(|_| invalid)?;
-        if percentage > 100.0 {
-            Err(invalid)
-        } else {
-            Ok(Self(percentage))
+        let percentage = text.strip_suffix('%').and_then(parse_decimal);
+        match percentage.filter(|percentage| *percentage <= 100.0) {
+            Some(percentage) => Ok(Self(percentage)),
+            None => Err(Invalid(
+                "a percentage is a number from 0 to 100 and `%`: `20%`, `0.5%`",
+            )),
         }
     }
 }
@@ -297,6 +306,34 @@ impl FromStr for Percent {
 impl fmt::Display for Percent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}%", self.0)
+    }
+}
+
+// === impl Factor ===
+
+impl FromStr for Factor {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        if text == "off" {
+            return Ok(Self(None));
+        }
+        let factor = text.strip_suffix('x').and_then(parse_decimal);
+        match factor.filter(|factor| (1.0..=1000.0).contains(factor)) {
+            Some(factor) => Ok(Self(Some(factor))),
+            None => Err(Invalid(
+                "a factor is a number from 1 to 1000 and `x`, or `off`: `4x`, `2.5x`",
+            )),
+        }
+    }
+}
+
+impl fmt::Display for Factor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(factor) => write!(f, "{factor}x"),
+            None => f.write_str("off"),
+        }
     }
 }
 
@@ -336,6 +373,14 @@ fn parse_number(digits: &str) -> Option<u64> {
     digits.parse().ok()
 }
 
+/// Digits, and perhaps a point with digits behind it: less than what Rust reads as a number.
+fn parse_decimal(number: &str) -> Option<f64> {
+    let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+    let is_decimal = is_digits(whole) && is_digits(fraction);
+    is_decimal.then(|| number.parse().ok()).flatten()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -360,6 +405,9 @@ mod tests {
         }
         for text in ["0%", "0.5%", "20%", "100%"] {
             assert_eq!(again::<Percent>(text).as_deref(), Ok(text));
+        }
+        for text in ["off", "1x", "2.5x", "1000x"] {
+            assert_eq!(again::<Factor>(text).as_deref(), Ok(text));
         }
         assert_eq!(again::<Date>("2028-02-29").as_deref(), Ok("2028-02-29"));
     }
@@ -392,6 +440,9 @@ mod tests {
             "20", "%", "-1%", "100.1%", "1e1%", ".5%", "5.%", "nan%", "inf%",
         ] {
             assert!(text.parse::<Percent>().is_err(), "{text}");
+        }
+        for text in ["", "x", "4", "0.5x", "1001x", "-2x", "4X", "infx", "on"] {
+            assert!(text.parse::<Factor>().is_err(), "{text}");
         }
         for text in [
             "2027-02-29",

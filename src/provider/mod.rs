@@ -21,7 +21,9 @@ pub use allowance::{Allowance, Amounts, Left, Taken};
 pub use answer::{Answer, Body, Head};
 pub use dial::{Destination, Dialer};
 pub use failure::{Failure, FailureKind, Phase};
-pub use section::{HealthSection, ProviderSection, RetrySection, TimeoutSection, Timeouts};
+pub use section::{
+    CircuitSection, HealthSection, ProviderSection, RetrySection, TimeoutSection, Timeouts,
+};
 pub use settings::check_calls;
 
 use std::sync::Arc;
@@ -51,6 +53,10 @@ pub struct Provider {
     pub name: String,
     /// What it says about time limits itself.
     pub timeout: TimeoutSection,
+    /// What it says about repeats itself.
+    pub retry: Option<RetrySection>,
+    /// What it says about its circuits itself.
+    pub health: Option<HealthSection>,
     /// How it speaks OpenAI's dialect.
     pub accent: &'static Accent,
     /// Whether marks for its cache are set where the caller set none.
@@ -118,6 +124,8 @@ impl Provider {
     ) -> Option<Self> {
         check_section(name, &section, document);
         let timeout = section.timeout;
+        let retry = section.retry;
+        let health = section.health.clone();
         let auto_cache = section.auto_cache;
         let learns = section.limits.and_then(|limits| limits.learn);
         let learns = learns.unwrap_or(true) && section.dialect != DialectName::Simulated;
@@ -146,6 +154,8 @@ impl Provider {
         let mut provider = Self {
             name: name.to_owned(),
             timeout,
+            retry,
+            health,
             accent: habits.accent,
             auto_cache,
             address,

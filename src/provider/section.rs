@@ -7,8 +7,8 @@ use serde::Deserialize;
 
 use super::credentials::{EntraSection, VertexSection};
 use crate::config::limits::LimitsSection;
-use crate::config::units::Duration;
-use crate::config::{NotBuilt, ScalarOr, Secret};
+use crate::config::units::{Duration, DurationRange, Factor, Percent};
+use crate::config::{ScalarOr, Secret};
 use crate::dialect::Endpoint;
 
 /// An upstream account: its dialect, where it is, and how to log in.
@@ -112,22 +112,27 @@ pub struct TimeoutSection {
     pub between_tokens: Option<Duration>,
     /// For the whole answer. 10m by default.
     pub total: Option<Duration>,
+    /// For one call of several; by default the time that is left, shared among the targets that have not been asked yet.
+    pub attempt: Option<Duration>,
 }
 
-/// Repeats of a failed call. Only `attempts: 1`, which is what happens, is built.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+/// Repeats of a failed call to the same target. What is not said here is said by the next wider section.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RetrySection {
-    /// Calls in all per target; 1 is no repeat.
+    /// Calls in all per target, at most 10; 1 is no repeat. 2 by default.
+    #[schemars(range(min = 1, max = 10))]
     pub attempts: Option<u32>,
-    /// The pause before a repeat: `200ms..2s`.
-    pub backoff: Option<NotBuilt>,
-    /// The share of requests that may be repeats.
-    pub budget: Option<NotBuilt>,
+    /// The pause before a repeat: by chance between the two, where the larger bound begins at twice the smaller and doubles
+    /// with each repeat. `200ms..2s` by default.
+    pub backoff: Option<DurationRange>,
+    /// How many repeats a target gets, as a share of its requests of the last seconds, so that a target that fails is not
+    /// also flooded; ten may be made beside. `20%` by default; `100%` is no bound.
+    pub budget: Option<Percent>,
 }
 
-/// Circuit and cooldown. Only `off`, which is what happens, is built.
-pub type HealthSection = ScalarOr<Off, OnSection>;
+/// Circuit and cooldown of targets, or `off`: they are called however they fare.
+pub type HealthSection = ScalarOr<Off, CircuitSection>;
 
 /// The word `off`.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
@@ -137,14 +142,18 @@ pub enum Off {
     Off,
 }
 
-/// A circuit's parameters.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+/// When a target is left alone, and when it is tried again. What is not said here is said by the next wider section.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct OnSection {
-    /// Failures in a row that open it.
-    pub open_after: Option<NotBuilt>,
-    /// How often an open one is tried.
-    pub probe_every: Option<NotBuilt>,
+pub struct CircuitSection {
+    /// Failures in a row that open the circuit: nothing is sent any more. 5 by default.
+    #[schemars(range(min = 1, max = 1000))]
+    pub open_after: Option<u32>,
+    /// How often one request is let through to find out whether the target is well again. 10s by default.
+    pub probe_every: Option<Duration>,
+    /// A stream is a failure of the target, not of the request, when its first token took so many times as long as usual
+    /// at this target, or each token did; `off` for never. `8x` by default.
+    pub slow: Option<Factor>,
 }
 
 /// What goes wrong at the simulated provider, as shares of its answers from 0 to 1.
@@ -198,20 +207,24 @@ pub struct Timeouts {
     pub between_tokens: std::time::Duration,
     /// For the whole answer.
     pub total: std::time::Duration,
+    /// For one call of several, where that is said.
+    pub attempt: Option<std::time::Duration>,
 }
 
 impl Timeouts {
     /// Asks the narrowest section first: what none of them says has its default.
     pub fn resolve(narrowest_first: [&TimeoutSection; 3]) -> Self {
-        let said = |field: fn(&TimeoutSection) -> Option<Duration>, seconds| {
-            let found = narrowest_first.into_iter().find_map(field);
-            found.map_or(std::time::Duration::from_secs(seconds), |said| said.0)
+        let found = |field: fn(&TimeoutSection) -> Option<Duration>| {
+            let said = narrowest_first.into_iter().find_map(field);
+            said.map(|said| said.0)
         };
+        let said = |field, seconds| found(field).unwrap_or(std::time::Duration::from_secs(seconds));
         Self {
             connect: said(|section| section.connect, 5),
             first_token: said(|section| section.first_token, 60),
             between_tokens: said(|section| section.between_tokens, 30),
             total: said(|section| section.total, 600),
+            attempt: found(|section| section.attempt),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! From a provider's section to what a call needs; mistakes are told, not passed on.
 
+use std::time::Duration;
+
 use http::{HeaderName, HeaderValue, Uri, header};
 
 use super::api::Api;
@@ -381,7 +383,7 @@ fn check_credentials(name: &str, section: &ProviderSection, document: &mut Docum
     }
 }
 
-/// What a provider, a model and the defaults say alike of calls: their time, repeats and circuits.
+/// What a provider, a model and the defaults say alike of calls, beyond what the schema says.
 pub fn check_calls(
     path: &[&str],
     timeout: &TimeoutSection,
@@ -390,7 +392,8 @@ pub fn check_calls(
     document: &mut Document,
 ) {
     check_timeouts(path, timeout, document);
-    check_retry_and_health(path, retry, health, document);
+    check_retry(path, retry, document);
+    check_health(path, health, document);
 }
 
 /// No time at all is never enough.
@@ -400,6 +403,7 @@ fn check_timeouts(path: &[&str], timeout: &TimeoutSection, document: &mut Docume
         ("first_token", timeout.first_token),
         ("between_tokens", timeout.between_tokens),
         ("total", timeout.total),
+        ("attempt", timeout.attempt),
     ];
     for (field, limit) in fields {
         if limit.is_some_and(|limit| limit.0.is_zero()) {
@@ -411,25 +415,33 @@ fn check_timeouts(path: &[&str], timeout: &TimeoutSection, document: &mut Docume
     }
 }
 
-/// Repeats and circuits are not built: what asks for them is an error, what asks for none is fine.
-fn check_retry_and_health(
-    path: &[&str],
-    retry: Option<&RetrySection>,
-    health: Option<&HealthSection>,
-    document: &mut Document,
-) {
-    if retry.is_some_and(|retry| retry.attempts.is_some_and(|attempts| attempts != 1)) {
+/// The longest pause before a repeat: callers wait meanwhile.
+const BACKOFF_MAX: Duration = Duration::from_secs(60);
+
+/// Pauses are for callers who wait.
+fn check_retry(path: &[&str], retry: Option<&RetrySection>, document: &mut Document) {
+    let backoff = retry.and_then(|retry| retry.backoff);
+    if backoff.is_some_and(|backoff| backoff.high.0 > BACKOFF_MAX) {
         document
             .error(
-                &[path, &["retry", "attempts"]].concat(),
-                "repeats are not built yet",
+                &[path, &["retry", "backoff"]].concat(),
+                "the pause before a repeat is at most 1m",
             )
-            .help("1, no repeat, is what happens");
+            .help("`200ms..2s` is its default");
     }
-    if let Some(ScalarOr::Collection(_)) = health {
+}
+
+/// An open circuit is tried again and again: not without a pause.
+fn check_health(path: &[&str], health: Option<&HealthSection>, document: &mut Document) {
+    if let Some(ScalarOr::Collection(circuit)) = health
+        && circuit.probe_every.is_some_and(|pause| pause.0.is_zero())
+    {
         document
-            .error(&[path, &["health"]].concat(), "circuits are not built yet")
-            .help("`off` is what happens");
+            .error(
+                &[path, &["health", "probe_every"]].concat(),
+                "with `probe_every: 0` a circuit would never be open",
+            )
+            .help("`health: off` is no circuit");
     }
 }
 

@@ -1,12 +1,14 @@
 //! From the name that an application asks for to the target that answers.
 
+mod chance;
 mod course;
-mod fault;
+pub mod health;
 mod model;
+pub mod pick;
+pub mod retry;
 mod section;
 
 pub use course::{Course, Ended, Next};
-pub use fault::Fault;
 pub use model::{Model, Spot, Step, Target};
 pub use section::{DefaultsSection, ModelSection};
 

@@ -1,0 +1,146 @@
+//! Who is kept under observation: the targets, by provider, credential and model.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use parking_lot::Mutex;
+
+use super::{Account, Health, State};
+
+/// How many models of one credential are kept: with a pattern of models callers can make names up.
+const MODELS_MAX: usize = 1024;
+
+/// How many credentials are kept: each reload may bring new ones.
+const ACCOUNTS_MAX: usize = 256;
+
+/// The targets. They live on across reloads. Where there is no more room for one, the one goes that was asked for least
+/// recently, unless it is in use.
+#[derive(Debug, Default)]
+pub struct Wards {
+    table: Mutex<Table>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    wards: Vec<Ward>,
+    /// Goes up with each look.
+    looks: u64,
+}
+
+#[derive(Debug)]
+struct Ward {
+    provider: Arc<str>,
+    fingerprint: [u8; 32],
+    account: Arc<Account>,
+    models: HashMap<String, Kept>,
+    looked: u64,
+}
+
+#[derive(Debug)]
+struct Kept {
+    health: Arc<Health>,
+    looked: u64,
+}
+
+impl Wards {
+    /// That of a target: a model of a provider that is called with the credential of this fingerprint.
+    pub fn of(&self, provider: &str, fingerprint: [u8; 32], model: &str) -> Arc<Health> {
+        let mut table = self.table.lock();
+        table.looks += 1;
+        let looked = table.looks;
+        let same = |ward: &Ward| ward.fingerprint == fingerprint && *ward.provider == *provider;
+        if let Some(ward) = table.wards.iter_mut().find(|ward| same(ward)) {
+            ward.looked = looked;
+            return ward.of(model, looked);
+        }
+        let mut ward = Ward {
+            provider: provider.into(),
+            fingerprint,
+            account: Arc::default(),
+            models: HashMap::new(),
+            looked,
+        };
+        let health = ward.of(model, looked);
+        if table.has_room() {
+            table.wards.push(ward);
+        }
+        health
+    }
+
+    /// How they stand, by provider and model.
+    pub fn states(&self, now: Instant) -> Vec<State> {
+        let healths: Vec<_> = {
+            let table = self.table.lock();
+            let models = table.wards.iter().flat_map(|ward| ward.models.values());
+            models.map(|kept| kept.health.clone()).collect()
+        };
+        let mut states: Vec<_> = healths.iter().map(|health| health.state(now)).collect();
+        states.sort_by(|a, b| (&a.provider, &a.model).cmp(&(&b.provider, &b.model)));
+        states
+    }
+}
+
+impl Table {
+    /// Makes room for one more, if there is none. There is none to be made where all are in use.
+    fn has_room(&mut self) -> bool {
+        if self.wards.len() < ACCOUNTS_MAX {
+            return true;
+        }
+        let idle = self
+            .wards
+            .iter()
+            .enumerate()
+            .filter(|(_, ward)| ward.is_idle());
+        let oldest = idle.min_by_key(|(_, ward)| ward.looked);
+        let Some(place) = oldest.map(|(place, _)| place) else {
+            return false;
+        };
+        self.wards.swap_remove(place);
+        true
+    }
+}
+
+impl Ward {
+    fn of(&mut self, model: &str, looked: u64) -> Arc<Health> {
+        if let Some(kept) = self.models.get_mut(model) {
+            kept.looked = looked;
+            return kept.health.clone();
+        }
+        let health = Arc::new(Health::new(&self.provider, model, &self.account));
+        if self.has_room() {
+            let kept = Kept {
+                health: health.clone(),
+                looked,
+            };
+            self.models.insert(model.to_owned(), kept);
+        }
+        health
+    }
+
+    /// Makes room for one more, if there is none.
+    fn has_room(&mut self) -> bool {
+        if self.models.len() < MODELS_MAX {
+            return true;
+        }
+        let idle = self.models.iter().filter(|(_, kept)| kept.is_idle());
+        let oldest = idle.min_by_key(|(_, kept)| kept.looked);
+        let Some(name) = oldest.map(|(name, _)| name.clone()) else {
+            return false;
+        };
+        self.models.remove(&name);
+        true
+    }
+
+    /// Whether nobody has any of its models. Who has one that found no room has the account.
+    fn is_idle(&self) -> bool {
+        Arc::strong_count(&self.account) == 1 + self.models.len()
+            && self.models.values().all(Kept::is_idle)
+    }
+}
+
+impl Kept {
+    fn is_idle(&self) -> bool {
+        Arc::strong_count(&self.health) == 1
+    }
+}
