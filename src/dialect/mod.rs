@@ -9,6 +9,7 @@ pub mod chat;
 pub mod cohere;
 pub mod common;
 pub mod completions;
+mod conversation;
 pub mod count;
 pub mod demand;
 pub mod embedding;

@@ -14,10 +14,12 @@ use super::settle::Evidence;
 use super::stored;
 use super::stream::{Ending, Stream};
 use super::surface::Surface;
+use super::trial::Trial;
 use super::{End, Refusal, draining, permitted};
 use crate::access::Key;
-use crate::dialect::{Error, Incoming, Kind, count, model, model_list};
+use crate::dialect::{Error, Framing, Incoming, Kind, count, model, model_list};
 use crate::route::Target;
+use crate::route::health::{Ended, Fault};
 use crate::snapshot::Snapshot;
 use crate::spend;
 
@@ -96,23 +98,64 @@ async fn answer_json(
     Ok(caller.answer(StatusCode::OK, fields, body).await?)
 }
 
+/// Puts down what a whole answer has used.
+pub(super) fn account(whole: &mut Whole, trial: &mut Trial) {
+    match (whole.usage, whole.unreported.take()) {
+        (Some(usage), _) => trial.used(usage, whole.tier),
+        (None, Some(unreported)) => {
+            trial.evidence = Some(Box::new(Evidence {
+                whole: Some(unreported),
+                ..Evidence::default()
+            }));
+        }
+        (None, None) => trial.free(),
+    }
+}
+
+/// Puts down what a stream has used that is over, or of which no more will be read.
+pub(super) fn conclude(stream: &mut Stream, trial: &mut Trial) {
+    let output_tokens = stream.usage().map(|(usage, _)| usage.output_tokens);
+    match (stream.is_complete(), stream.is_over()) {
+        (true, _) => trial.ended(Ended::Well { output_tokens }),
+        (false, true) => trial.ended(Ended::Fault(Fault::Failed("error_event"))),
+        // Not its fault, or told already.
+        (false, false) => {}
+    }
+    match stream.usage() {
+        Some((usage, tier)) if stream.is_complete() => trial.used(usage, tier),
+        reported => {
+            trial.evidence = Some(Box::new(Evidence {
+                reported: reported.map(|(usage, _)| usage),
+                said: stream.take_said(),
+                whole: None,
+            }));
+        }
+    }
+}
+
+/// Tells a caller whose stream is held back that it is still to come.
+pub(super) async fn keep_alive(caller: &mut Caller<'_>, record: &Record<'_>) -> Result<(), End> {
+    let comment = Bytes::from_static(b": the answer is being judged\n\n");
+    if caller.is_begun() {
+        return Ok(caller.send(comment).await?);
+    }
+    let mut fields = vec![(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static(Framing::Events.media_type()),
+    )];
+    fields.push((header::CACHE_CONTROL, HeaderValue::from_static("no-cache")));
+    tell(record, "held", &mut fields);
+    Ok(caller.begin_stream(fields, comment).await?)
+}
+
 /// A whole answer, or the provider's own error.
 pub(super) async fn whole(
-    whole: Whole,
+    mut whole: Whole,
     caller: &mut Caller<'_>,
     record: &mut Record<'_>,
 ) -> Result<(), End> {
-    if let Some(trial) = record.current() {
-        match (whole.usage, whole.unreported) {
-            (Some(usage), _) => trial.used(usage, whole.tier),
-            (None, Some(unreported)) => {
-                trial.evidence = Some(Box::new(Evidence {
-                    whole: Some(unreported),
-                    ..Evidence::default()
-                }));
-            }
-            (None, None) => trial.free(),
-        }
+    if let Some(trial) = record.answering() {
+        account(&mut whole, trial);
     }
     record.answered(whole.status.as_u16());
     let verdict = match whole.status.is_success() {
@@ -137,17 +180,8 @@ pub(super) async fn stream(
 ) -> Result<(), End> {
     record.first_token();
     let forwarded = forward(&mut stream, target, gateway, caller, record).await;
-    if let Some(trial) = record.current() {
-        match stream.usage() {
-            Some((usage, tier)) if stream.is_complete() => trial.used(usage, tier),
-            reported => {
-                trial.evidence = Some(Box::new(Evidence {
-                    reported: reported.map(|(usage, _)| usage),
-                    said: stream.take_said(),
-                    whole: None,
-                }));
-            }
-        }
+    if let Some(trial) = record.answering() {
+        conclude(&mut stream, trial);
     }
     if forwarded.is_ok() && stream.is_over() {
         tokio::spawn(stream.finish());
@@ -165,6 +199,10 @@ async fn forward(
     let mut fields = std::mem::take(&mut stream.fields);
     fields.push((header::CACHE_CONTROL, HeaderValue::from_static("no-cache")));
     tell(record, "ok", &mut fields);
+    if caller.is_begun() {
+        // Its head has left before this was known.
+        caller.send(comment_of(&fields)).await?;
+    }
     let mut fields = Some(fields);
     let cut = gateway.drain.reached(Stage::Cutting);
     tokio::pin!(cut);
@@ -178,12 +216,16 @@ async fn forward(
         let piece = match next {
             Ok(piece) => piece,
             Err(failure) => {
+                if let Some(trial) = record.answering() {
+                    let fault = Fault::Failed(failure.kind.word());
+                    trial.ended(Ended::Fault(fault));
+                }
                 let error = to_error(&target.provider.name, &failure);
                 let detail = Some(failure.detail);
                 return end_with_error(stream, error, detail, caller, record).await;
             }
         };
-        match fields.take() {
+        match fields.take().filter(|_| !caller.is_begun()) {
             Some(fields) => caller.begin_stream(fields, piece.frames).await?,
             None => caller.send(piece.frames).await?,
         }
@@ -194,6 +236,27 @@ async fn forward(
         }
         return Ok(caller.end_stream().await?);
     }
+}
+
+/// Who answers and by which route, as a comment in the stream.
+fn comment_of(fields: &[(HeaderName, HeaderValue)]) -> Bytes {
+    let told = [&fields::X_MODEL, &fields::X_ATTEMPTS, &fields::X_ROUTE];
+    let told = fields.iter().filter(|(name, _)| told.contains(&name));
+    let mut comment = Vec::new();
+    for (name, value) in told {
+        comment.extend(
+            [
+                b": ",
+                name.as_str().as_bytes(),
+                b": ",
+                value.as_bytes(),
+                b"\n",
+            ]
+            .concat(),
+        );
+    }
+    comment.push(b'\n');
+    Bytes::from(comment)
 }
 
 /// Ends a stream that has begun and cannot be completed: an error event, and no ending of the dialect's.
@@ -230,18 +293,16 @@ pub(super) fn tell(
     if let Some(max) = record.output_max {
         fields.push((fields::X_MAX_TOKENS.clone(), HeaderValue::from(max)));
     }
-    let mut route = String::new();
-    let mut last = None;
+    let Some(place) = record.place() else {
+        return;
+    };
+    let mut route = String::with_capacity(64);
     for (target, verdict) in record.route(verdict) {
         let comma = if route.is_empty() { "" } else { ", " };
         route.extend([comma, target, ";", verdict]);
-        last = Some(target);
     }
-    let Some(last) = last else {
-        return;
-    };
     let told = [
-        (&fields::X_MODEL, HeaderValue::from_str(last)),
+        (&fields::X_MODEL, HeaderValue::from_str(&place.target)),
         (&fields::X_ATTEMPTS, Ok(HeaderValue::from(record.attempts))),
         (&fields::X_ROUTE, HeaderValue::try_from(route)),
         (&fields::X_CACHE, Ok(HeaderValue::from_static("off"))),

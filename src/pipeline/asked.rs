@@ -7,7 +7,9 @@ use http::{HeaderName, HeaderValue};
 
 use super::gateway::Gateway;
 use crate::access::Key;
-use crate::dialect::{Demand, Framing, Incoming};
+use crate::dialect::common::Request;
+use crate::dialect::{Demand, Framing, Incoming, Operation};
+use crate::route::gates::Gates;
 use crate::route::{Model, Target};
 use crate::snapshot::Snapshot;
 
@@ -28,8 +30,12 @@ pub struct Asked<'a> {
     pub deadline: Instant,
     /// Whether a stream's usage shall tell its cost.
     pub is_metered: bool,
+    /// Whether the caller is told from time to time that his stream is still to come, as it may be held back for long.
+    pub keeps_alive: bool,
     /// What bounds its use, once somebody has asked.
     pub demand: OnceLock<Box<Demand>>,
+    /// What is asked in the common form, once somebody has asked; None if it cannot be read.
+    pub request: OnceLock<Option<Box<Request>>>,
 }
 
 impl Asked<'_> {
@@ -38,8 +44,31 @@ impl Asked<'_> {
         self.demand.get_or_init(|| Box::new(self.incoming.demand()))
     }
 
+    /// What is asked in the common form, if it can be read.
+    pub fn request(&self) -> Option<&Request> {
+        let Incoming {
+            operation,
+            model,
+            stream,
+            ..
+        } = &**self.incoming;
+        let body = self.incoming.body();
+        let read = || operation.dialect().read_request(body, model, *stream);
+        let request = self.request.get_or_init(|| read().ok().map(Box::new));
+        request.as_deref()
+    }
+
+    /// What judges the answers of the target at a spot of its model's.
+    pub fn gates(&self, spot: usize) -> Option<&Gates> {
+        // Only text is judged.
+        let is_text = matches!(self.incoming.operation, Operation::Generate(_));
+        let mut steps = self.model.steps.iter();
+        let step = steps.find(|step| step.spots.contains(&spot))?;
+        step.gates.as_ref().filter(|_| is_text)
+    }
+
     /// The target at a spot of its model's.
     pub fn target(&self, spot: usize) -> Target {
-        self.model.target(spot, self.star)
+        self.model.target(spot, self.star, &self.snapshot.wards)
     }
 }

@@ -15,12 +15,13 @@ use super::meter::Meter;
 use super::plan::{Back, Plan, Translation};
 use super::stream::Stream;
 use super::trial::Verdict;
-use crate::dialect::common::Malformed;
+use crate::dialect::common::{self, Context, Malformed};
 use crate::dialect::{
     Dialect, Error, Incoming, Kind, Operation, Tier, Usage, bedrock, count, scan,
 };
 use crate::provider::{Answer, Call, Failure, FailureKind, Head, Phase, Taken, Timeouts};
-use crate::route::{Fault, Target};
+use crate::route::Target;
+use crate::route::health::Fault;
 
 /// The largest error answer that is passed on, in bytes. A page that is larger is no answer of an API.
 const ERROR_ANSWER_MAX: u64 = 64 * 1024;
@@ -49,6 +50,8 @@ pub struct Attempt<'a> {
     pub meter: Option<Box<Meter>>,
     /// What it has taken of the provider's own limits, where those are gone by.
     pub taken: Option<Taken>,
+    /// Whether the answer will be judged.
+    pub is_judged: bool,
 }
 
 /// An answer that can be let through.
@@ -81,12 +84,16 @@ pub struct Whole {
     pub tier: Tier,
     /// The dialect that the provider answered in, and its words, where it did not say what it used.
     pub unreported: Option<(Dialect, Bytes)>,
+    /// The answer in the common form, where it will be judged.
+    pub answer: Option<Box<common::Answer>>,
 }
 
 /// Why there is no answer to let through.
 pub struct Failed {
     /// What that says of the target.
     pub fault: Fault,
+    /// Whether the request is longer than the model's window.
+    pub is_too_long: bool,
     /// How it ended, for the route and the ledger.
     pub verdict: Verdict,
     /// What the caller is told, if nobody else answers.
@@ -99,14 +106,22 @@ pub struct Failed {
 
 /// What a caller is told of an attempt that failed.
 pub enum Told {
-    /// The provider's own error.
-    Own(Box<Whole>),
+    /// The provider's own error: as an answer, and as it was understood.
+    Own(Box<Whole>, Error),
     /// An error of ours, and what the operator is told besides.
     Ours(Error, String),
 }
 
-/// A whole answer as the caller gets it, what the provider says it used, and the tier.
-type Answered = (Bytes, Option<Usage>, Tier);
+/// A whole answer that was read.
+struct Answered {
+    /// As the caller gets it.
+    body: Bytes,
+    /// What the provider says it used.
+    usage: Option<Usage>,
+    tier: Tier,
+    /// In the common form, where it will be judged.
+    answer: Option<Box<common::Answer>>,
+}
 
 impl Whole {
     /// An answer that cost nothing.
@@ -122,6 +137,7 @@ impl Whole {
             usage: None,
             tier: Tier::Standard,
             unreported: None,
+            answer: None,
         }
     }
 }
@@ -201,7 +217,12 @@ impl Attempt<'_> {
         let read = self
             .read_whole(body)
             .map_err(|fault| self.no_answer(&malformed(fault)))?;
-        let (body, usage, tier) = match read {
+        let Answered {
+            body,
+            usage,
+            tier,
+            answer: read,
+        } = match read {
             Ok(read) => read,
             Err(error) => return Err(self.failed_itself(&error, &answer.head)),
         };
@@ -216,6 +237,7 @@ impl Attempt<'_> {
                 (Operation::CountTokens(_), _) | (_, Some(_)) => None,
                 (operation, None) => Some((operation.dialect(), given)),
             },
+            answer: read,
         })))
     }
 
@@ -229,14 +251,17 @@ impl Attempt<'_> {
         let caller = self.incoming.operation.dialect();
         let told = |malformed: Malformed| malformed.to_string();
         let tier = Tier::of_answer(dialect, &object);
-        Ok(Ok(match &self.plan.back {
-            Back::AsIs => {
-                let usage = dialect.usage(&body);
-                (body, usage, tier)
-            }
+        // What cannot be read the caller may well understand: it is not judged then.
+        let judged = || match self.is_judged {
+            true => dialect.read_answer(&body, &Context::default()).ok(),
+            false => None,
+        };
+        let (given, usage, answer) = match &self.plan.back {
+            Back::AsIs => (body.clone(), dialect.usage(&body), judged()),
             Back::Sealed(sealing) => {
+                let answer = judged();
                 let usage = dialect.usage(&body);
-                (sealing.seal_answer(body), usage, tier)
+                (sealing.seal_answer(body.clone()), usage, answer)
             }
             Back::Translated(translation) => {
                 if let Some(error) = dialect.failure(&body) {
@@ -246,20 +271,29 @@ impl Attempt<'_> {
                     request,
                     context,
                     tool_names,
+                    ..
                 } = &**translation;
                 let mut answer = dialect.read_answer(&body, context).map_err(told)?;
                 if let Some(names) = tool_names {
                     names.restore(&mut answer);
                 }
+                let judged = self.is_judged.then(|| answer.clone());
+                translation.hide(&mut answer);
                 let written = caller.write_answer(&answer, request, context);
-                (Bytes::from(written), answer.usage, tier)
+                (Bytes::from(written), answer.usage, judged)
             }
             Back::Counted => {
                 let tokens = count::read_answer(dialect, &body).map_err(told)?;
                 let written = count::write_answer(caller, tokens);
-                (Bytes::from(written), None, tier)
+                (Bytes::from(written), None, None)
             }
             Back::Embedded(_) => return Err("read in its own room".to_owned()),
+        };
+        Ok(Ok(Answered {
+            body: given,
+            usage,
+            tier,
+            answer: answer.map(Box::new),
         }))
     }
 
@@ -282,7 +316,8 @@ impl Attempt<'_> {
         }
         let mut failed = self.failed_itself(&error, head);
         if dialect == self.incoming.operation.dialect() {
-            failed.told = Told::Own(Box::new(Whole::new(head.status, passed_back(head), body)));
+            let whole = Whole::new(head.status, passed_back(head), body);
+            failed.told = Told::Own(Box::new(whole), error);
         }
         Ok(failed)
     }
@@ -294,11 +329,12 @@ impl Attempt<'_> {
         let status = error.status();
         Failed {
             fault: fault_of(error, retry_after),
+            is_too_long: error.kind == Kind::ContextTooLong,
             verdict: Verdict {
                 word: status.as_u16().to_string().into(),
                 status: status.as_u16(),
             },
-            told: Told::Own(Box::new(self.own_error(error, head))),
+            told: Told::Own(Box::new(self.own_error(error, head)), error.clone()),
             may_cost: false,
             refused_credential: None,
         }
@@ -358,20 +394,7 @@ impl Attempt<'_> {
     }
 
     pub(super) fn no_answer(&self, failure: &Failure) -> Failed {
-        let error = to_error(&self.target.provider.name, failure);
-        Failed {
-            fault: match failure.kind {
-                FailureKind::Credential => Fault::Credential,
-                kind => Fault::Failed(kind.word()),
-            },
-            verdict: Verdict {
-                word: failure.kind.word().into(),
-                status: error.status().as_u16(),
-            },
-            told: Told::Ours(error, failure.detail.clone()),
-            may_cost: failure.may_cost(),
-            refused_credential: None,
-        }
+        Failed::of(self.target, failure)
     }
 
     fn refused_credential(&self, status: StatusCode) -> Failed {
@@ -380,7 +403,11 @@ impl Attempt<'_> {
         let message = format!("the provider `{name}` does not accept the gateway's credential");
         let error = Error::new(Kind::Upstream, message);
         Failed {
-            fault: Fault::Credential,
+            fault: match status {
+                StatusCode::FORBIDDEN => Fault::Forbidden,
+                _ => Fault::Credential,
+            },
+            is_too_long: false,
             verdict: Verdict {
                 word: status.as_u16().to_string().into(),
                 status: error.status().as_u16(),
@@ -392,17 +419,54 @@ impl Attempt<'_> {
     }
 }
 
+impl Failed {
+    /// There is no usable answer.
+    pub fn of(target: &Target, failure: &Failure) -> Self {
+        let error = to_error(&target.provider.name, failure);
+        Self {
+            fault: match failure.kind {
+                FailureKind::Credential => Fault::Credential,
+                kind => Fault::Failed(kind.word()),
+            },
+            is_too_long: false,
+            verdict: Verdict {
+                word: failure.kind.word().into(),
+                status: error.status().as_u16(),
+            },
+            told: Told::Ours(error, failure.detail.clone()),
+            may_cost: failure.may_cost(),
+            refused_credential: None,
+        }
+    }
+
+    /// A stream that had begun ended with an error of its provider's.
+    pub fn in_stream(error: Error) -> Self {
+        Self {
+            fault: Fault::Failed("error_event"),
+            is_too_long: false,
+            verdict: Verdict {
+                word: "error_event".into(),
+                status: error.status().as_u16(),
+            },
+            told: Told::Ours(
+                error,
+                "the provider ended the stream with an error".to_owned(),
+            ),
+            may_cost: true,
+            refused_credential: None,
+        }
+    }
+}
+
 /// What a provider's own error says of it.
 fn fault_of(error: &Error, retry_after: Option<Duration>) -> Fault {
     let status = error.status().as_u16();
     match (error.kind, status) {
-        (Kind::ContextTooLong, _) => Fault::TooLong,
-        (Kind::InvalidApiKey | Kind::QuotaSpent, _) | (_, 401..=403) => Fault::Credential,
-        (_, 404) => Fault::Model,
-        (_, 429) => Fault::Limited { retry_after },
-        (_, 503 | 529) if retry_after.is_some() => Fault::Limited { retry_after },
-        (_, 408 | 409 | 500..) => Fault::Failed("status"),
-        _ => Fault::Caller,
+        (Kind::ContextTooLong | Kind::ContentFiltered, _) => Fault::Caller,
+        (Kind::InvalidApiKey | Kind::QuotaSpent, _) => Fault::Credential,
+        // Another request was in the way of this one.
+        (_, 409) => Fault::Failed("status"),
+        _ => Fault::of_status(status, retry_after).unwrap_or(Fault::Failed("status")),
     }
 }
 

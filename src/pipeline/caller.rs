@@ -265,6 +265,12 @@ impl<'a> Caller<'a> {
         written.map_err(|_| Gone)
     }
 
+    /// Ends a stream of which no frame has been sent with an error of ours.
+    pub async fn fail_stream(&mut self, error: &Error) -> Result<(), Gone> {
+        self.send(self.dialect.error_event(error)).await?;
+        self.end_stream().await
+    }
+
     /// Ends a stream as HTTP ends it.
     pub async fn end_stream(&mut self) -> Result<(), Gone> {
         self.session.finish_body().await.map_err(|_| Gone)

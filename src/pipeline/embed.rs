@@ -78,7 +78,7 @@ impl Embedding {
                 Ok(embedded) => embedded,
                 // What was embedded so far has been paid for.
                 Err(mut failed) => {
-                    if let Told::Own(own) = &mut failed.told {
+                    if let Told::Own(own, _) = &mut failed.told {
                         own.usage = usage;
                     }
                     return Err(failed);

@@ -4,6 +4,7 @@
 
 mod admit;
 mod answer;
+mod around;
 mod asked;
 mod attempt;
 mod bill;
@@ -11,9 +12,11 @@ mod bound;
 mod caller;
 mod decode;
 mod embed;
+mod failures;
 mod fare;
 mod fields;
 mod gateway;
+mod judge;
 mod meter;
 mod money;
 mod plan;
@@ -24,6 +27,7 @@ mod signed;
 mod stored;
 mod stream;
 mod surface;
+mod tap;
 mod trial;
 mod way;
 
@@ -39,7 +43,7 @@ use pingora_core::protocols::http::ServerSession;
 
 use crate::access::{Key, NotIdentified};
 use crate::config::nearest;
-use crate::dialect::{Error, Incoming, Kind};
+use crate::dialect::{Dialect, Error, Framing, Incoming, Kind};
 use crate::route::{Model, Target};
 use crate::snapshot::Snapshot;
 use crate::spend::prices::Unknown;
@@ -66,8 +70,18 @@ pub async fn handle(gateway: &Gateway, session: &mut ServerSession) {
             let Refusal { error, detail } = *refusal;
             let mut fields = Vec::new();
             answer::tell(&record, error.kind.code(), &mut fields);
-            record.failed(error.status().as_u16(), &error, detail);
-            if caller.refuse(&error, fields).await.is_err() {
+            let told = match caller.is_begun() {
+                // Comments have kept his connection alive: that was a 200.
+                true => {
+                    record.failed(200, &error, detail);
+                    caller.fail_stream(&error).await
+                }
+                false => {
+                    record.failed(error.status().as_u16(), &error, detail);
+                    caller.refuse(&error, fields).await
+                }
+            };
+            if told.is_err() {
                 record.left();
             }
         }
@@ -131,7 +145,12 @@ async fn serve(
         fields: surface::passed_on(&caller.head().headers),
         deadline: deadline(caller, model.total)?,
         is_metered: surface::wants_cost(&caller.head().headers, &incoming),
+        keeps_alive: incoming.stream
+            && model.has_gates()
+            && ask.framing == Framing::Events
+            && caller.dialect != Dialect::Bedrock,
         demand: OnceLock::new(),
+        request: OnceLock::new(),
     };
 
     // 4. Admit.
@@ -141,7 +160,10 @@ async fn serve(
     // 5. Hide, 6. look up: each has its line here when its room is built.
 
     // 7. Route.
-    let routed = route(&asked, caller, record).await?;
+    let routed = match route(&asked, caller, record).await {
+        Ok(routed) => routed,
+        Err(end) => return Err(for_nothing(end, record)),
+    };
 
     // 9. Answer. 10. Settle: the record does, when it is dropped.
     match routed {
@@ -191,6 +213,24 @@ impl From<Unreadable> for End {
             Unreadable::Gone => Self::Gone,
         }
     }
+}
+
+/// A request that was refused before anybody was asked, for now, counts for nothing.
+fn for_nothing(end: End, record: &mut Record<'_>) -> End {
+    let is_for_now = |kind| {
+        matches!(
+            kind,
+            Kind::RateLimited | Kind::QuotaSpent | Kind::StateLost | Kind::NoHealthyTarget
+        )
+    };
+    if let End::Refused(refusal) = &end
+        && record.attempts == 0
+        && is_for_now(refusal.error.kind)
+        && let Some(admission) = record.admission.take()
+    {
+        admission.cancel();
+    }
+    end
 }
 
 fn draining() -> Error {

@@ -6,7 +6,7 @@ use http::HeaderValue;
 use super::embed::Embedding;
 use super::stored::{self, Sealing};
 use crate::access::Key;
-use crate::dialect::common::{Context, Dropped, Outgoing, Request};
+use crate::dialect::common::{Answer, Carry, Context, Dropped, Feature, Outgoing, Request};
 use crate::dialect::{Dialect, Error, Framing, Incoming, Operation, Patches, ToolNames, count};
 use crate::route::{Model, Target};
 
@@ -46,10 +46,24 @@ pub struct Translation {
     pub context: Context,
     /// Tools that the target knows by other names.
     pub tool_names: Option<ToolNames>,
+    /// Whether the log-probabilities of the answer are not for the caller.
+    pub hides_logprobs: bool,
+}
+
+impl Translation {
+    /// Takes out of an answer what is not for the caller.
+    pub fn hide(&self, answer: &mut Answer) {
+        if self.hides_logprobs {
+            let choices = answer.choices.iter_mut();
+            choices.for_each(|choice| choice.logprobs.clear());
+        }
+    }
 }
 
 impl Plan {
-    /// Plans a request for text, each choice of whose answer has at most `output_max` tokens, if that is given.
+    /// Plans a request for text, each choice of whose answer has at most `output_max` tokens, if that is given. With
+    /// `needs_logprobs`, the log-probabilities of tokens are asked for where the target can tell them, and kept from a caller who
+    /// has not asked.
     ///
     /// # Errors
     /// The target cannot take it, or not whole where the model says `strict`; or its thinking needs a longer answer.
@@ -60,6 +74,7 @@ impl Plan {
         model: &Model,
         target: &Target,
         output_max: Option<u64>,
+        needs_logprobs: bool,
     ) -> Result<Self, Error> {
         let caller = incoming.operation.dialect();
         let provider = &target.provider;
@@ -67,7 +82,13 @@ impl Plan {
             return Err(unserved(incoming));
         };
         let operation = Operation::Generate(dialect);
-        if dialect == caller {
+        let tells_logprobs = matches!(
+            dialect.carries(&outgoing(target), Feature::Logprobs),
+            Carry::Whole
+        );
+        // What a provider of responses stores is known by the ids in its own answer.
+        let adds_logprobs = needs_logprobs && tells_logprobs && caller != Dialect::Responses;
+        if dialect == caller && !adds_logprobs {
             let shorter = match output_max {
                 Some(output_max) => incoming.shortened(output_max, provider.accent)?,
                 None => Patches::default(),
@@ -100,9 +121,16 @@ impl Plan {
             let asked = request.max_tokens.unwrap_or(output_max);
             request.max_tokens = Some(asked.min(output_max));
         }
+        let hides_logprobs = adds_logprobs && request.logprobs.is_none();
+        if hides_logprobs {
+            request.logprobs = Some(0);
+        }
         let fitted = ToolNames::fit(&request, dialect);
         let sent = fitted.as_ref().map_or(&request, |(fitted, _)| fitted);
         let (body, dropped) = dialect.write_request(sent, &outgoing(target))?;
+        if hides_logprobs {
+            request.logprobs = None;
+        }
         Ok(Self {
             operation,
             body: vec![Bytes::from(body)],
@@ -110,6 +138,7 @@ impl Plan {
                 tool_names: fitted.map(|(_, names)| names),
                 request,
                 context: context(),
+                hides_logprobs,
             })),
             framing,
             dropped: told(&dropped, model)?,
@@ -215,7 +244,8 @@ pub fn unserved(incoming: &Incoming) -> Error {
     Error::invalid("model", message)
 }
 
-fn outgoing(target: &Target) -> Outgoing<'_> {
+/// What a writer of requests needs to know of a target.
+pub(super) fn outgoing(target: &Target) -> Outgoing<'_> {
     Outgoing {
         model: &target.model,
         accent: target.provider.accent,

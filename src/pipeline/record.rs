@@ -12,7 +12,7 @@ use super::bill::Charge;
 use super::caller::unlike_any_other;
 use super::gateway::{Gateway, Running};
 use super::settle::Attempted;
-use super::trial::{Trial, Verdict};
+use super::trial::{Place, Trial, Verdict};
 use crate::access::Key;
 use crate::access::limits::Left;
 use crate::dialect::{Error, Incoming, Usage};
@@ -36,11 +36,13 @@ pub struct Record<'a> {
     pub incoming: Option<Arc<Incoming>>,
     /// Calls upstream so far.
     pub attempts: u32,
-    /// Those that are under way, or have brought the answer.
+    /// Who was asked by each of them, and what came of it, if that is known.
+    route: Vec<(Place, Option<Verdict>)>,
+    /// Those that are not settled: under way, or with an answer that may be the caller's.
     trials: Vec<Trial>,
-    /// Who was asked by those that are over, and what came of it.
-    route: Vec<(Arc<str>, usize, Verdict)>,
-    /// What those have used and cost, as far as it is known.
+    /// The one whose answer is the caller's, if it has one.
+    answers: u32,
+    /// What those that are settled have used and cost, as far as it is known.
     totals: Totals,
     /// What it was admitted with, where it is limited.
     pub admission: Option<Box<Admission>>,
@@ -102,8 +104,9 @@ impl<'a> Record<'a> {
             model: None,
             incoming: None,
             attempts: 0,
-            trials: Vec::new(),
             route: Vec::new(),
+            trials: Vec::new(),
+            answers: 0,
             totals: Totals::default(),
             admission: None,
             left: Left::default(),
@@ -118,25 +121,40 @@ impl<'a> Record<'a> {
     /// A call is about to be made. Returns its number.
     pub fn begin(&mut self, trial: Trial) -> u32 {
         self.attempts += 1;
+        self.answers = self.attempts;
         self.output_max = trial.fare.output_max;
+        self.route.push((trial.place.clone(), None));
         let number = self.attempts;
         self.trials.push(Trial { number, ..trial });
         number
     }
 
-    /// An attempt that is under way.
+    /// An attempt that is not settled.
     pub fn trial(&mut self, number: u32) -> Option<&mut Trial> {
         let mut trials = self.trials.iter_mut();
         trials.find(|trial| trial.number == number)
     }
 
-    /// The attempt that is under way, or has brought the answer: the newest of them.
-    pub fn current(&mut self) -> Option<&mut Trial> {
-        self.trials.last_mut()
+    /// The attempt whose answer is the caller's, while it is not settled.
+    pub fn answering(&mut self) -> Option<&mut Trial> {
+        self.trial(self.answers)
     }
 
-    /// An attempt is over, and its answer, if there is one, not for the caller.
-    pub fn close(&mut self, number: u32, verdict: Verdict) {
+    /// It is this attempt whose answer is the caller's after all.
+    pub fn answer_by(&mut self, number: u32) {
+        self.answers = number;
+    }
+
+    /// What came of an attempt is known.
+    pub fn judged(&mut self, number: u32, verdict: Verdict) {
+        let at = (number as usize).wrapping_sub(1);
+        if let Some((_, judged)) = self.route.get_mut(at) {
+            *judged = Some(verdict);
+        }
+    }
+
+    /// An attempt is over, and no more will be known of it: it is settled.
+    pub fn close(&mut self, number: u32) {
         let Some(at) = self.trials.iter().position(|trial| trial.number == number) else {
             return;
         };
@@ -146,21 +164,24 @@ impl<'a> Record<'a> {
         {
             admission.add(usage.input_tokens.saturating_add(usage.output_tokens));
         }
-        let status = verdict.status;
-        self.route.push((trial.target.clone(), trial.spot, verdict));
-        let series = self.series(Some((trial.spot, &trial.target)), status == 200);
-        self.settle(trial, status, series, None);
+        let judged = self.route[number as usize - 1].1.as_ref();
+        let is_success = judged.is_some_and(|judged| judged.status == 200);
+        let series = self.series(Some(&trial.place), is_success);
+        self.settle(trial, None, series, None);
     }
 
-    /// Who was asked, and what came of it, in the order in which it was over; of what is under way by `verdict`.
-    pub fn route<'r>(&'r self, verdict: &'r str) -> impl Iterator<Item = (&'r Arc<str>, &'r str)> {
-        let over = self.route.iter();
-        let over = over.map(|(target, _, verdict)| (target, &*verdict.word));
-        over.chain(
-            self.trials
-                .iter()
-                .map(move |trial| (&trial.target, verdict)),
-        )
+    /// Who was asked, and what came of it; of what is not judged yet `verdict`.
+    pub fn route<'r>(&'r self, verdict: &'r str) -> impl Iterator<Item = (&'r str, &'r str)> {
+        self.route.iter().map(move |(place, judged)| {
+            let word = judged.as_ref().map_or(verdict, |judged| &*judged.word);
+            (&*place.target, word)
+        })
+    }
+
+    /// Who answers, or was asked last.
+    pub fn place(&self) -> Option<&Place> {
+        let at = (self.answers as usize).wrapping_sub(1);
+        self.route.get(at).map(|(place, _)| place)
     }
 
     /// What all attempts cost, if that is known of each.
@@ -175,13 +196,6 @@ impl<'a> Record<'a> {
             .iter()
             .for_each(|trial| totals.add(&trial.charge));
         totals
-    }
-
-    /// Who answered, or was asked last.
-    fn last(&self) -> Option<(usize, &Arc<str>)> {
-        let open = self.trials.last().map(|trial| (trial.spot, &trial.target));
-        let over = || self.route.last().map(|(target, spot, _)| (*spot, target));
-        open.or_else(over)
     }
 
     /// The first frame of a stream has come.
@@ -238,8 +252,7 @@ impl<'a> Record<'a> {
         let took = self.started.elapsed();
         let metrics = &self.gateway.metrics;
         metrics.in_flight.dec();
-        let last = self.last().map(|(spot, target)| (spot, &**target));
-        let Some(series) = self.series(last, status == 200) else {
+        let Some(series) = self.series(self.place(), status == 200) else {
             let team = self.key.as_ref().map_or("", |key| &key.team.name);
             metrics.refused(team, status);
             return None;
@@ -251,13 +264,17 @@ impl<'a> Record<'a> {
         Some(series)
     }
 
-    /// The metrics of what was asked of one of the model's targets, or of none.
-    fn series(&self, place: Option<(usize, &str)>, is_success: bool) -> Option<Arc<Series>> {
+    /// The metrics of what was asked of one target, or of none.
+    fn series(&self, place: Option<&Place>, is_success: bool) -> Option<Arc<Series>> {
         let (Some(key), Some((asked, model))) = (&self.key, &self.model) else {
             return None;
         };
-        let metrics = &self.gateway.metrics;
-        let snapshot = &self.snapshot;
+        let (metrics, snapshot) = (&self.gateway.metrics, &self.snapshot);
+        // A model that judges answers is asked by its own name.
+        let other = place.filter(|place| place.model != model.index);
+        let other = other.map(|place| &snapshot.models.all()[place.model]);
+        let (asked, model) = other.map_or((asked, model), |other| (&other.name, other));
+        let place = place.map(|place| (place.spot, &*place.target));
         Some(snapshot.series(&key.team, model, asked, place, is_success, metrics))
     }
 
@@ -265,18 +282,19 @@ impl<'a> Record<'a> {
     fn settle(
         &self,
         trial: Trial,
-        status: u16,
+        status: Option<u16>,
         series: Option<Arc<Series>>,
         admission: Option<Box<Admission>>,
     ) {
-        let (Some(key), Some((asked, _)), Some(incoming), Some(series)) =
-            (&self.key, &self.model, &self.incoming, series)
-        else {
+        let (Some(key), Some((asked, _)), Some(series)) = (&self.key, &self.model, series) else {
             return;
         };
+        let judged = &self.route[trial.number as usize - 1].1;
+        let status = judged.as_ref().map(|judged| judged.status).or(status);
         let Trial {
             number,
-            target,
+            incoming,
+            place: Place { target, .. },
             bill,
             charge,
             evidence,
@@ -284,6 +302,7 @@ impl<'a> Record<'a> {
             ..
         } = trial;
         fare.end();
+        let asker = self.incoming.as_ref().unwrap_or(&incoming);
         let row = self.gateway.ledger.as_ref().map(|_| {
             let time_ms = bill.time.timestamp_millis();
             let latency = bill.began.elapsed().as_millis();
@@ -296,11 +315,11 @@ impl<'a> Record<'a> {
                 key: key.name.clone(),
                 model: asked.clone(),
                 target: target.clone(),
-                status,
+                status: status.unwrap_or_default(),
                 latency_ms: u32::try_from(latency).unwrap_or(u32::MAX),
                 stream: self.stream,
-                user: incoming.user(USER_MAX),
-                metadata: incoming.metadata(METADATA_MAX),
+                user: asker.user(USER_MAX),
+                metadata: asker.metadata(METADATA_MAX),
                 ..Row::default()
             })
         });
@@ -310,7 +329,7 @@ impl<'a> Record<'a> {
             bill,
             charge,
             series,
-            incoming: incoming.clone(),
+            incoming,
             evidence: evidence.unwrap_or_default(),
             fare,
             admission,
@@ -344,7 +363,7 @@ impl Drop for Record<'_> {
             team: self.key.as_ref().map(|key| &*key.team.name),
             key: self.key.as_ref().map(|key| &*key.name),
             model: self.model.as_ref().map(|(asked, _)| &**asked),
-            target: self.last().map(|(_, target)| &**target),
+            target: self.place().map(|place| &*place.target),
             status,
             attempts: self.attempts,
             input_tokens: totals.usage.map(|usage| usage.input_tokens),
@@ -365,11 +384,14 @@ impl Drop for Record<'_> {
         let mut trials = std::mem::take(&mut self.trials);
         if let Some(last) = trials.pop() {
             let admission = self.admission.take();
-            self.settle(last, status, series.take(), admission);
+            let is_answer = last.number == self.answers;
+            let series = series.take().filter(|_| is_answer);
+            let series = series.or_else(|| self.series(Some(&last.place), false));
+            self.settle(last, Some(status), series, admission);
         }
         for trial in trials {
-            let series = self.series(Some((trial.spot, &trial.target)), false);
-            self.settle(trial, status, series, None);
+            let series = self.series(Some(&trial.place), false);
+            self.settle(trial, Some(status), series, None);
         }
         if let Some(admission) = self.admission.take().filter(|_| self.attempts > 0) {
             admission.settle(0);

@@ -1,26 +1,29 @@
 //! Step 7: who is asked, and who then, until there is an answer for the caller or nobody is left.
 
-use std::sync::Arc;
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use http::StatusCode;
-
+use super::around::Around;
 use super::asked::Asked;
 use super::attempt::{Attempt, Failed, Reply, Told, Whole};
 use super::bill::Bill;
 use super::caller::{Caller, unlike_any_other};
+use super::failures::{Failures, Word};
 use super::fare::{Fare, Paid, Paying, allow, pay};
 use super::gateway::Stage;
+use super::judge::{Judged, judge};
 use super::meter::Meter;
 use super::plan::Plan;
 use super::record::Record;
 use super::stream::Stream;
 use super::trial::Trial;
-use super::{End, Refusal, check_priced, draining};
+use super::{End, answer, check_priced, draining};
 use crate::access::limits::Left;
-use crate::dialect::{Error, Kind, Operation};
+use crate::dialect::{Dialect, Error, Kind, Operation};
 use crate::provider::Taken;
-use crate::route::{Course, Ended, Fault, Next, Target};
+use crate::route::gates::Gates;
+use crate::route::health::{Ended, Entered};
+use crate::route::{Course, Next, Target};
 use crate::telemetry::Level;
 
 /// What came of a request.
@@ -33,11 +36,22 @@ pub enum Routed {
     Uncounted(Target),
 }
 
-/// An attempt that may be made now.
-struct Ready {
-    plan: Plan,
-    fare: Fare,
-    taken: Option<Taken>,
+/// What came of one call.
+pub enum Called {
+    /// The beginning of an answer, or all of it, to the attempt of that number.
+    Answered(u32, Reply),
+    /// The attempt of that number failed.
+    Failed(u32, Failed),
+    /// It cannot be made.
+    Skipped(Error),
+    /// Tokens are to be counted, and the target counts none.
+    Uncounted,
+}
+
+/// An answer that did not pass its gates: the caller's, if nobody does better.
+struct Best {
+    number: u32,
+    routed: Routed,
 }
 
 /// Asks one target after another.
@@ -46,70 +60,166 @@ pub(super) async fn route(
     caller: &mut Caller<'_>,
     record: &mut Record<'_>,
 ) -> Result<Routed, End> {
+    let around = Around(asked);
     let [chance, _] = unlike_any_other();
-    let mut course = Course::new(asked.model, chance);
+    let mut course = Course::new(asked.model, around.conversation(), chance);
     let mut failures = Failures::default();
+    let mut best: Option<Best> = None;
     loop {
-        let spot = match course.next(Instant::now(), asked.deadline) {
-            Next::Call(spot) => spot,
-            Next::Repeat(spot, pause) => {
-                Box::pin(wait(pause, asked, caller)).await?;
-                spot
+        let now = Instant::now();
+        let (spot, pause) = match course.next(&around, now, asked.deadline) {
+            Next::Call(spot) => (spot, None),
+            Next::Repeat(spot, pause) => (spot, Some(pause)),
+            Next::End(ended) => {
+                if let Some(best) = best {
+                    record.answer_by(best.number);
+                    return Ok(best.routed);
+                }
+                return match failures.last_word(&ended) {
+                    Word::Own(own, _) if !caller.is_begun() => Ok(Routed::Whole(own)),
+                    Word::Own(_, error) => Err(error.into()),
+                    Word::Ours(end) => Err(end),
+                };
             }
-            Next::End(ended) => return failures.last_word(ended, record),
         };
+        let at = &asked.model.spots[spot];
         let target = asked.target(spot);
-        let bill = Bill::new(&asked.snapshot.prices, &target);
-        let paid = match pay(asked, &target, &bill, record) {
-            Paying::Now(fare) => Ok((fare, Left::default())),
-            Paying::Later(paid) => Box::pin(until_left(paid, caller)).await?,
-        };
-        let ready = ready(asked, &target, &bill, paid, record);
-        let Ready { plan, fare, taken } = match ready {
-            Ok(Some(ready)) => ready,
-            Ok(None) => return Ok(Routed::Uncounted(target)),
-            Err(error) => {
+        match pause {
+            None => target.health.budget.first(&at.retry, now),
+            Some(_) if !target.health.budget.repeat(&at.retry, now) => {
                 course.skip(spot);
-                failures.skipped.get_or_insert(error);
                 continue;
             }
-        };
-        let timeouts = asked.model.spots[spot].timeouts;
+            Some(pause) => Box::pin(wait(pause, asked, caller, record)).await?,
+        }
         let now = Instant::now();
-        let attempt = Attempt {
-            incoming: asked.incoming,
-            plan: &plan,
-            target: &target,
-            fields: &asked.fields,
-            timeouts,
-            deadline: asked.deadline.min(now + timeouts.total),
-            due: course.due(spot, now, asked.deadline),
-            max_answer: asked.snapshot.server.max_answer.0,
-            bound: fare.bound(),
-            meter: match asked.is_metered {
-                true => Meter::new(&bill).map(Box::new),
-                false => None,
-            },
-            taken,
+        // Whether it may be asked may have changed since it was looked at: then look again.
+        let due = course.due(spot, &around, now, asked.deadline);
+        let Ok(entered) = target.health.enter(at.health.as_ref(), now) else {
+            continue;
         };
-        let number = record.begin(Trial::new(&target, bill, fare));
+        let step = &asked.model.steps[course.step()];
+        let (number, failed) = match call(asked, &target, entered, due, caller, record).await? {
+            Called::Answered(number, reply) if step.gates.is_none() => {
+                return Ok(settled(reply, target, number, record));
+            }
+            Called::Answered(number, reply) => {
+                course.called(spot);
+                let judging = judge(asked, step, target, reply, number, caller, record);
+                match Box::pin(judging).await? {
+                    Judged::Passed(routed) => {
+                        record.answer_by(number);
+                        best.into_iter().for_each(|best| best.give_up(record));
+                        return Ok(routed);
+                    }
+                    Judged::Escalated(routed) => {
+                        let better = Best { number, routed };
+                        let worse = best.replace(better);
+                        worse.into_iter().for_each(|worse| worse.give_up(record));
+                        course.go_up();
+                    }
+                    Judged::Failed(target, failed) => {
+                        course.failed(spot, failed.fault, Instant::now());
+                        close(record, number, &failed);
+                        failures.failed(target.name, *failed);
+                    }
+                }
+                continue;
+            }
+            Called::Failed(number, failed) => (number, failed),
+            Called::Skipped(error) => {
+                course.skip(spot);
+                failures.skipped(error);
+                continue;
+            }
+            Called::Uncounted => return Ok(Routed::Uncounted(target)),
+        };
         course.called(spot);
-        let reply = tokio::select! {
+        match failed.is_too_long {
+            true => course.too_long(spot),
+            false => course.failed(spot, failed.fault, Instant::now()),
+        }
+        report(asked, &target, &failed);
+        close(record, number, &failed);
+        failures.failed(target.name, failed);
+    }
+}
+
+/// Calls a target, if it can be asked this. The beginning of its answer must be there when it is `due`.
+pub(super) async fn call(
+    asked: &Asked<'_>,
+    target: &Target,
+    entered: Entered,
+    due: Instant,
+    caller: &mut Caller<'_>,
+    record: &mut Record<'_>,
+) -> Result<Called, End> {
+    let bill = Bill::new(&asked.snapshot.prices, target);
+    let paid = match pay(asked, target, &bill, record) {
+        Paying::Now(fare) => Ok((fare, Left::default())),
+        Paying::Later(paid) => Box::pin(attend(paid, asked, caller, record)).await?,
+    };
+    let Ready { plan, fare, taken } = match ready(asked, target, &bill, paid, record) {
+        Ok(Some(ready)) => ready,
+        Ok(None) => return Ok(Called::Uncounted),
+        Err(error) => return Ok(Called::Skipped(error)),
+    };
+    let timeouts = asked.model.spots[target.spot].timeouts;
+    let attempt = Attempt {
+        incoming: asked.incoming,
+        plan: &plan,
+        target,
+        fields: &asked.fields,
+        timeouts,
+        deadline: asked.deadline.min(Instant::now() + timeouts.total),
+        due,
+        max_answer: asked.snapshot.server.max_answer.0,
+        bound: fare.bound(),
+        meter: match asked.is_metered {
+            true => Meter::new(&bill).map(Box::new),
+            false => None,
+        },
+        taken,
+        is_judged: asked.gates(target.spot).is_some()
+            && plan.operation != Operation::Generate(Dialect::Completions),
+    };
+    let number = record.begin(Trial::new(asked, target, bill, fare, entered));
+    let reply = match asked.keeps_alive {
+        true => Box::pin(attend(attempt.run(), asked, caller, record)).await?,
+        false => tokio::select! {
             biased;
             reply = attempt.run() => reply,
             () = caller.left() => return Err(End::Gone),
             () = asked.gateway.drain.reached(Stage::Cutting) => return Err(draining().into()),
-        };
-        drop(attempt);
-        let failed = match reply {
-            Ok(Reply::Whole(whole)) => return Ok(Routed::Whole(whole)),
-            Ok(Reply::Stream(stream)) => return Ok(Routed::Stream(stream, target)),
-            Err(failed) => failed,
-        };
-        report(asked, &target, &failed);
-        course.failed(spot, failed.fault, Instant::now());
-        close(record, number, &failed);
-        failures.failed.push((target.name, failed));
+        },
+    };
+    Ok(match reply {
+        Ok(reply) => Called::Answered(number, reply),
+        Err(failed) => Called::Failed(number, failed),
+    })
+}
+
+/// How often a caller is told that his stream is still to come.
+const ALIVE_EVERY: Duration = Duration::from_secs(5);
+
+/// Waits for something as long as the caller does, and keeps his connection alive where a chain may hold his stream back for
+/// long.
+pub(super) async fn attend<T>(
+    work: impl Future<Output = T>,
+    asked: &Asked<'_>,
+    caller: &mut Caller<'_>,
+    record: &Record<'_>,
+) -> Result<T, End> {
+    let mut work = pin!(work);
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut work => return Ok(done),
+            () = caller.left() => return Err(End::Gone),
+            () = asked.gateway.drain.reached(Stage::Cutting) => return Err(draining().into()),
+            () = pingora_timeout::sleep(ALIVE_EVERY), if asked.keeps_alive => {}
+        }
+        answer::keep_alive(caller, record).await?;
     }
 }
 
@@ -126,13 +236,20 @@ pub(super) async fn until_left<T>(
 }
 
 /// Waits before a repeat.
-async fn wait(pause: Duration, asked: &Asked<'_>, caller: &mut Caller<'_>) -> Result<(), End> {
-    tokio::select! {
-        biased;
-        () = pingora_timeout::sleep(pause) => Ok(()),
-        () = caller.left() => Err(End::Gone),
-        () = asked.gateway.drain.reached(Stage::Cutting) => Err(draining().into()),
-    }
+async fn wait(
+    pause: Duration,
+    asked: &Asked<'_>,
+    caller: &mut Caller<'_>,
+    record: &Record<'_>,
+) -> Result<(), End> {
+    attend(pingora_timeout::sleep(pause), asked, caller, record).await
+}
+
+/// An attempt that may be made now.
+struct Ready {
+    plan: Plan,
+    fare: Fare,
+    taken: Option<Taken>,
 }
 
 /// Makes ready to ask a target; None where tokens are to be counted and it counts none.
@@ -151,14 +268,24 @@ fn ready(
         ..
     } = asked;
     check_priced(bill, snapshot, target)?;
+    check_fits(asked, target)?;
     let (mut fare, left) = paid.map_err(|(error, left)| {
         record.left = record.left.tighter(left);
         error
     })?;
     let plan = match incoming.operation {
         Operation::Generate(_) => {
-            let framing = asked.framing;
-            Plan::text(incoming, framing, key, model, target, fare.output_max)?
+            let needs_logprobs = asked.gates(target.spot).is_some_and(Gates::wants_logprobs);
+            let (framing, output_max) = (asked.framing, fare.output_max);
+            Plan::text(
+                incoming,
+                framing,
+                key,
+                model,
+                target,
+                output_max,
+                needs_logprobs,
+            )?
         }
         Operation::Embed(_) => Plan::embeddings(incoming, model, target)?,
         Operation::CountTokens(_) => match Plan::count(incoming, target)? {
@@ -178,6 +305,59 @@ fn ready(
     }
 }
 
+/// Whether a request fits the target's window, as far as can be told, where another target has a larger one.
+fn check_fits(asked: &Asked<'_>, target: &Target) -> Result<(), Error> {
+    let spots = &asked.model.spots;
+    let Some(window) = spots[target.spot].window.filter(|_| spots.len() > 1) else {
+        return Ok(());
+    };
+    let forecast = asked.snapshot.forecast(asked.model);
+    let (tokens, _) = forecast.parts(asked.incoming.body().len(), None);
+    let mut others = spots.iter();
+    match tokens > window && others.any(|other| other.window.is_some_and(|other| other > window)) {
+        true => {
+            let message = format!(
+                "about {tokens} tokens are more than the {window} of the window of `{}`",
+                target.name
+            );
+            Err(Error::new(Kind::ContextTooLong, message))
+        }
+        false => Ok(()),
+    }
+}
+
+/// An answer that nobody judges.
+fn settled(reply: Reply, target: Target, number: u32, record: &mut Record<'_>) -> Routed {
+    match reply {
+        Reply::Whole(whole) => {
+            if let Some(trial) = record.trial(number) {
+                trial.ended(Ended::Well {
+                    output_tokens: None,
+                });
+            }
+            Routed::Whole(whole)
+        }
+        Reply::Stream(stream) => {
+            if let Some(trial) = record.trial(number) {
+                trial.first_token();
+            }
+            Routed::Stream(stream, target)
+        }
+    }
+}
+
+impl Best {
+    /// Another answer is the caller's.
+    fn give_up(self, record: &mut Record<'_>) {
+        if let (Routed::Stream(mut stream, _), Some(trial)) =
+            (self.routed, record.trial(self.number))
+        {
+            answer::conclude(&mut stream, trial);
+        }
+        record.close(self.number);
+    }
+}
+
 /// Tells the operator what the caller is not told.
 fn report(asked: &Asked<'_>, target: &Target, failed: &Failed) {
     if let Some(status) = failed.refused_credential {
@@ -191,95 +371,18 @@ fn report(asked: &Asked<'_>, target: &Target, failed: &Failed) {
 }
 
 /// Closes the book of an attempt that failed.
-fn close(record: &mut Record<'_>, number: u32, failed: &Failed) {
+pub(super) fn close(record: &mut Record<'_>, number: u32, failed: &Failed) {
     if let Some(trial) = record.trial(number) {
+        trial.ended(Ended::Fault(failed.fault));
         match &failed.told {
             // What was embedded before it failed has been paid for.
-            Told::Own(own) if own.usage.is_some() => {
+            Told::Own(own, _) if own.usage.is_some() => {
                 trial.used(own.usage.unwrap_or_default(), own.tier);
             }
             _ if failed.may_cost => {}
             _ => trial.free(),
         }
     }
-    record.close(number, failed.verdict.clone());
-}
-
-/// Why there is no answer yet.
-#[derive(Default)]
-struct Failures {
-    /// Why a target was not asked.
-    skipped: Option<Error>,
-    /// What came of those that were.
-    failed: Vec<(Arc<str>, Failed)>,
-}
-
-impl Failures {
-    /// What the caller is told when nobody is left.
-    fn last_word(mut self, ended: Ended, record: &mut Record<'_>) -> Result<Routed, End> {
-        let Some((name, last)) = self.failed.pop() else {
-            let error = self.skipped.unwrap_or_else(|| unhealthy(&ended));
-            let is_for_now = matches!(
-                error.kind,
-                Kind::RateLimited | Kind::QuotaSpent | Kind::StateLost | Kind::NoHealthyTarget
-            );
-            if is_for_now && let Some(admission) = record.admission.take() {
-                admission.cancel();
-            }
-            return Err(error.into());
-        };
-        let is_only = self.failed.iter().all(|(other, _)| *other == name);
-        if is_only || matches!(last.fault, Fault::Caller | Fault::TooLong) {
-            return match last.told {
-                Told::Own(own) => Ok(Routed::Whole(Box::new(Whole {
-                    usage: None,
-                    ..*own
-                }))),
-                Told::Ours(error, detail) => Err(refusal(error, detail)),
-            };
-        }
-        self.failed.push((name, last));
-        let said = self.failed.iter();
-        let said: Vec<_> = said
-            .map(|(name, failed)| format!("{name}: {}", failed.verdict.word))
-            .collect();
-        let details = self.failed.iter().map(|(name, failed)| match &failed.told {
-            Told::Own(own) => format!("{name}: status {}", own.status),
-            Told::Ours(_, detail) => format!("{name}: {detail}"),
-        });
-        let detail = details.collect::<Vec<_>>().join("; ");
-        let mut statuses = self.failed.iter().map(|(_, failed)| failed.verdict.status);
-        let kind = match statuses.all(|status| status == StatusCode::GATEWAY_TIMEOUT.as_u16()) {
-            true => Kind::UpstreamTimeout,
-            false => Kind::Upstream,
-        };
-        let message = format!("no target gave a usable answer ({})", said.join(", "));
-        let error = Error {
-            retry_after: ended.retry_after.filter(|_| kind == Kind::Upstream),
-            ..Error::new(kind, message)
-        };
-        Err(refusal(error, detail))
-    }
-}
-
-fn refusal(error: Error, detail: String) -> End {
-    End::Refused(Box::new(Refusal {
-        error,
-        detail: Some(detail),
-    }))
-}
-
-/// Nobody may be asked at present.
-fn unhealthy(ended: &Ended) -> Error {
-    let error = match ended.is_limited {
-        true => Error::new(
-            Kind::RateLimited,
-            "every target of the model takes no more for now, by what its provider has said",
-        ),
-        false => Error::new(
-            Kind::NoHealthyTarget,
-            "no target of the model is healthy at present",
-        ),
-    };
-    error.retry_after(ended.retry_after.unwrap_or(Duration::from_secs(1)))
+    record.judged(number, failed.verdict.clone());
+    record.close(number);
 }

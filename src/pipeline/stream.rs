@@ -9,12 +9,14 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderName, HeaderValue};
 
-use super::attempt::{Attempt, malformed, timeout_at};
+use super::attempt::{Attempt, Failed, malformed, timeout_at};
 use super::bound::Bound;
 use super::meter::Meter;
+use super::plan::Back;
+use super::tap::Tap;
 use super::way::{Seen, Shown, Way};
 use crate::dialect::common::{Context, Delta, Said};
-use crate::dialect::{Dialect, Error, Frames, Tier, Usage};
+use crate::dialect::{Dialect, Error, Frames, Kind, Tier, Usage};
 use crate::provider::{Body, Failure, FailureKind, Phase};
 
 /// How long the rest of a finished stream may take, so that its connection can be used again.
@@ -45,6 +47,10 @@ pub struct Stream {
     fault: Option<Failure>,
     bound: Option<Bound>,
     meter: Option<Box<Meter>>,
+    /// Listens as long as it is held back.
+    tap: Option<Box<Tap>>,
+    /// The most bytes that are held back.
+    held_max: u64,
 }
 
 /// What may come before the answer itself, in bytes.
@@ -101,6 +107,14 @@ impl Stream {
             fault: None,
             bound: attempt.bound.clone(),
             meter: attempt.meter.clone(),
+            tap: attempt.is_judged.then(|| {
+                let tool_names = match &attempt.plan.back {
+                    Back::Translated(translation) => translation.tool_names.clone(),
+                    _ => None,
+                };
+                Box::new(Tap::new(dialect, tool_names))
+            }),
+            held_max: attempt.max_answer,
             ready: BytesMut::new(),
             ending: None,
             deadline: attempt.deadline,
@@ -159,6 +173,46 @@ impl Stream {
         Ok(None)
     }
 
+    /// Waits until about so many tokens have come, or its end, and holds them back. Cancelling it loses nothing.
+    ///
+    /// # Errors
+    /// The stream broke off before that.
+    pub async fn hold(&mut self, tokens: u64) -> Result<(), Failure> {
+        while self.ending.is_none() && self.heard().is_some_and(|heard| heard.tokens() < tokens) {
+            let frames = self.read_in_time().await?;
+            self.ready.extend_from_slice(&frames);
+            if self.ready.len() as u64 > self.held_max {
+                return Err(Failure::new(
+                    FailureKind::TooLarge,
+                    "a stream that is held back",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// What has been heard of it while it is held back.
+    pub fn heard(&self) -> Option<&Tap> {
+        self.tap.as_deref()
+    }
+
+    /// That the provider has ended it with an error while it was held back.
+    pub fn failed(&mut self) -> Option<Failed> {
+        let is_failed = self.ending == Some(Ending::Failed);
+        let unread = || {
+            Error::new(
+                Kind::Upstream,
+                "the provider ended the stream with an error",
+            )
+        };
+        is_failed.then(|| Failed::in_stream(self.refusal.take().unwrap_or_else(unread)))
+    }
+
+    /// It is held back no more.
+    pub fn release(&mut self) {
+        self.tap = None;
+    }
+
     /// The next piece. Cancelling it loses nothing. Not to be called behind the last.
     ///
     /// # Errors
@@ -166,12 +220,7 @@ impl Stream {
     pub async fn next(&mut self) -> Result<Piece, Failure> {
         let mut frames = self.ready.split().freeze();
         while frames.is_empty() && self.ending.is_none() {
-            let (due, phase) = match self.due < self.deadline {
-                true => (self.due, Phase::BetweenTokens),
-                false => (self.deadline, Phase::Total),
-            };
-            let read = timeout_at(due, self.read()).await;
-            frames = read.unwrap_or_else(|| Err(Failure::timeout(phase)))?;
+            frames = self.read_in_time().await?;
         }
         Ok(Piece {
             frames,
@@ -188,6 +237,16 @@ impl Stream {
     pub async fn finish(mut self) {
         let rest = async { while let Ok(Some(_)) = self.body.chunk().await {} };
         let _ = pingora_timeout::timeout(TAIL, rest).await;
+    }
+
+    /// Reads once, within the time between tokens.
+    async fn read_in_time(&mut self) -> Result<Bytes, Failure> {
+        let (due, phase) = match self.due < self.deadline {
+            true => (self.due, Phase::BetweenTokens),
+            false => (self.deadline, Phase::Total),
+        };
+        let read = timeout_at(due, self.read()).await;
+        read.unwrap_or_else(|| Err(Failure::timeout(phase)))
     }
 
     /// Reads once, and returns what of it is for the caller.
@@ -213,6 +272,9 @@ impl Stream {
         };
         let cut = || Failure::new(FailureKind::Cut, "the stream ended without its ending");
         let last = last.ok_or_else(cut)?;
+        if let Some(tap) = &mut self.tap {
+            tap.end();
+        }
         self.ending = Some(Ending::Complete);
         Ok(last)
     }
@@ -230,6 +292,9 @@ impl Stream {
             && let Some(frame) = self.frames.next_of(&mut rest)
         {
             let before = written.len();
+            if let Some(tap) = &mut self.tap {
+                tap.listen(&frame);
+            }
             let (seen, mut shown) = match self.way.see(&frame, &mut written) {
                 Ok(seen) => seen,
                 Err(fault) => {
@@ -280,7 +345,7 @@ impl Stream {
                 Seen::Done => self.ending = Some(Ending::Complete),
                 Seen::Failed => {
                     self.ending = Some(Ending::Failed);
-                    if !self.has_part {
+                    if !self.has_part || self.tap.is_some() {
                         self.refusal = refusal(self.dialect, &frame);
                     }
                 }

@@ -2,21 +2,24 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Instant;
 
+use super::asked::Asked;
 use super::bill::{Bill, Charge};
 use super::fare::Fare;
 use super::settle::Evidence;
-use crate::dialect::{Tier, Usage};
+use crate::dialect::{Incoming, Tier, Usage};
 use crate::route::Target;
+use crate::route::health::{Ended, Entered};
 
 /// What is known of an attempt that is under way.
 pub struct Trial {
     /// Which of its request's it is, from 1.
     pub number: u32,
+    /// What is asked.
+    pub incoming: Arc<Incoming>,
     /// Who is asked.
-    pub target: Arc<str>,
-    /// Where that stands among its model's targets.
-    pub spot: usize,
+    pub place: Place,
     /// What it is billed by.
     pub bill: Bill,
     /// What came of it.
@@ -25,6 +28,19 @@ pub struct Trial {
     pub evidence: Option<Box<Evidence>>,
     /// What it was let through with.
     pub fare: Fare,
+    /// Its place among the calls of its target.
+    pub entered: Entered,
+}
+
+/// Who is asked by an attempt.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The model's place in the configuration: that of the request, or one that judges its answers.
+    pub model: usize,
+    /// Where the target stands among the model's.
+    pub spot: usize,
+    /// The target's name.
+    pub target: Arc<str>,
 }
 
 /// How an attempt ended: in a word for `x-tollgate-route`, and with a status for the ledger.
@@ -38,16 +54,27 @@ pub struct Verdict {
 
 impl Trial {
     /// A call that is about to be made.
-    pub fn new(target: &Target, bill: Bill, mut fare: Fare) -> Self {
+    pub fn new(
+        asked: &Asked<'_>,
+        target: &Target,
+        bill: Bill,
+        mut fare: Fare,
+        entered: Entered,
+    ) -> Self {
         fare.spend();
         Self {
             number: 0,
-            target: target.name.clone(),
-            spot: target.spot,
+            incoming: asked.incoming.clone(),
+            place: Place {
+                model: asked.model.index,
+                spot: target.spot,
+                target: target.name.clone(),
+            },
             bill,
             charge: Charge::Open,
             evidence: None,
             fare,
+            entered,
         }
     }
 
@@ -55,6 +82,16 @@ impl Trial {
     pub fn used(&mut self, usage: Usage, tier: Tier) {
         let priced = self.bill.price(&usage, tier);
         self.charge = Charge::Reported(usage, priced);
+    }
+
+    /// The beginning of a stream has come.
+    pub fn first_token(&mut self) {
+        self.entered.first_token(Instant::now());
+    }
+
+    /// Nothing more comes of it, well or not.
+    pub fn ended(&mut self, ended: Ended) {
+        self.entered.ended(ended, Instant::now());
     }
 
     /// It cost nothing: it was refused, or never got there.

@@ -66,6 +66,7 @@ pub struct Translated {
     reader: Box<dyn ReadStream>,
     writer: Box<dyn WriteStream>,
     tool_names: Option<ToolNames>,
+    hides_logprobs: bool,
     deltas: Vec<Delta>,
     heard: Heard,
 }
@@ -88,12 +89,14 @@ impl Way {
                     request,
                     context,
                     tool_names,
+                    hides_logprobs,
                 } = &**translation;
                 let caller = incoming.operation.dialect();
                 return Self::Translated(Translated {
                     reader: dialect.reader(context),
                     writer: caller.writer(request, context, plan.framing),
                     tool_names: tool_names.clone(),
+                    hides_logprobs: *hides_logprobs,
                     deltas: Vec::new(),
                     heard: Heard::default(),
                 });
@@ -291,6 +294,9 @@ impl Translated {
     fn write(&mut self, out: &mut Vec<u8>) -> Option<Seen> {
         let seen = self.heard.listen(&self.deltas);
         for mut delta in self.deltas.drain(..) {
+            if self.hides_logprobs && matches!(delta, Delta::Logprobs { .. }) {
+                continue;
+            }
             if let Some(names) = &self.tool_names {
                 names.restore_delta(&mut delta);
             }
@@ -316,6 +322,7 @@ mod tests {
                 request: Request::new(caller, "m"),
                 context: Context::default(),
                 tool_names: None,
+                hides_logprobs: false,
             })),
         };
         let plan = Plan {

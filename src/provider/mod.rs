@@ -123,8 +123,7 @@ impl Provider {
         document: &mut Document,
     ) -> Option<Self> {
         check_section(name, &section, document);
-        let timeout = section.timeout;
-        let retry = section.retry;
+        let (timeout, retry) = (section.timeout, section.retry);
         let health = section.health.clone();
         let auto_cache = section.auto_cache;
         let learns = section.limits.and_then(|limits| limits.learn);

@@ -5,8 +5,20 @@
 
 use std::time::{Duration, Instant};
 
-use super::fault::Fault;
+use super::health::{Closed, Fault, Readings, Standing, Why};
 use super::model::{Model, SPOTS_MAX};
+use super::pick::{Candidate, Pick, order};
+use crate::spend::Usd;
+
+/// The longest that a request waits for a target because its provider said so. Who is told to come again later than this is
+/// told so, and may know what better to do meanwhile.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
+
+/// The least time that a target has which is tried again after it has failed for long, while others are well.
+const PROBE_MIN: Duration = Duration::from_secs(1);
+
+/// How much longer than usual its first token may take then.
+const PROBE_FACTOR: u32 = 3;
 
 /// What to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,42 +40,85 @@ pub struct Ended {
     pub is_limited: bool,
 }
 
+/// What a course goes by besides what has come of the request so far.
+pub trait Surroundings {
+    /// Whether the target at a spot may be asked.
+    fn standing(&self, spot: usize) -> Standing;
+    /// What is measured of it.
+    fn readings(&self, spot: usize) -> Readings;
+    /// What the request costs there, or what is in proportion to that.
+    fn price(&self, spot: usize) -> Option<Usd>;
+}
+
 /// Where a request is among its model's targets.
 #[derive(Clone)]
 pub struct Course<'m> {
     model: &'m Model,
     /// The step that it is at.
     step: usize,
+    /// The spots of that step in the order in which they are tried; empty until it is known.
+    order: Vec<usize>,
     /// How often each spot was called.
     calls: [u8; SPOTS_MAX],
     /// Those that are of no use to this request, a bit for each.
     out: u64,
+    /// Who said that he is not to be asked before a time.
+    later: Vec<(usize, Instant)>,
+    /// A hash of what is the same in all of the conversation.
+    key: u64,
     chance: u64,
 }
 
 impl<'m> Course<'m> {
     /// The course of a request that has not been anywhere.
-    pub const fn new(model: &'m Model, chance: u64) -> Self {
+    pub const fn new(model: &'m Model, key: u64, chance: u64) -> Self {
         Self {
             model,
             step: 0,
+            order: Vec::new(),
             calls: [0; SPOTS_MAX],
             out: 0,
+            later: Vec::new(),
+            key,
             chance,
         }
     }
 
-    /// What to do now.
-    pub fn next(&mut self, _now: Instant, _deadline: Instant) -> Next {
-        let _ = self.chance;
-        while let Some(step) = self.model.steps.get(self.step) {
-            let spot = step.spots.clone().find(|spot| self.is_open(*spot));
-            if let Some(spot) = spot {
-                return Next::Call(spot);
-            }
-            self.step += 1;
+    /// What to do now. A target that has failed is asked once more only when all others of its step have been asked.
+    pub fn next(&mut self, around: &impl Surroundings, now: Instant, deadline: Instant) -> Next {
+        if now >= deadline {
+            return Next::End(self.ended(around, now));
         }
-        Next::End(Ended::default())
+        while self.step < self.model.steps.len() {
+            self.arrange(around);
+            if let Some(spot) = self.best(around) {
+                if self.calls[spot] == 0 {
+                    return Next::Call(spot);
+                }
+                let pause = self.pause(spot, now);
+                if pause < deadline - now {
+                    return Next::Repeat(spot, pause);
+                }
+                self.skip(spot);
+                continue;
+            }
+            self.go_up();
+        }
+        match self.waiting(around, now, deadline) {
+            Some((spot, until)) => Next::Repeat(spot, self.pause(spot, now).max(until - now)),
+            None => Next::End(self.ended(around, now)),
+        }
+    }
+
+    /// The step that it is at.
+    pub const fn step(&self) -> usize {
+        self.step
+    }
+
+    /// The answer of this step does not do: on to the next.
+    pub fn go_up(&mut self) {
+        self.step += 1;
+        self.order.clear();
     }
 
     /// The target at a spot is called.
@@ -71,25 +126,174 @@ impl<'m> Course<'m> {
         self.calls[spot] = self.calls[spot].saturating_add(1);
     }
 
-    /// The target at a spot cannot be asked this.
+    /// The target at a spot cannot be asked this, or not once more.
     pub const fn skip(&mut self, spot: usize) {
         self.out |= 1 << spot;
     }
 
     /// A call failed.
-    pub fn failed(&mut self, spot: usize, fault: Fault, _now: Instant) {
+    pub fn failed(&mut self, spot: usize, fault: Fault, now: Instant) {
         match fault {
-            Fault::Caller | Fault::TooLong => self.step = self.model.steps.len(),
-            _ => self.skip(spot),
+            Fault::Caller => self.step = self.model.steps.len(),
+            Fault::Credential | Fault::Forbidden | Fault::Model => self.skip(spot),
+            Fault::Limited {
+                retry_after: Some(delay),
+            } => match delay <= RETRY_AFTER_MAX {
+                true => self.later.push((spot, now + delay)),
+                false => self.skip(spot),
+            },
+            Fault::Limited { retry_after: None } | Fault::Failed(_) => {}
+        }
+        if fault == Fault::Caller {
+            self.out = u64::MAX;
         }
     }
 
-    /// When the beginning of the answer of the target at a spot must be there, so that there is time for others.
-    pub fn due(&self, _spot: usize, _now: Instant, deadline: Instant) -> Instant {
-        deadline
+    /// The request is longer than the window of the target at a spot: only those with a larger one are of use.
+    pub fn too_long(&mut self, spot: usize) {
+        let window = self.model.spots[spot].window.unwrap_or_default();
+        let spots = self.model.spots.iter().enumerate();
+        let small = spots.filter(|(_, other)| other.window.is_none_or(|other| other <= window));
+        small.for_each(|(spot, _)| self.skip(spot));
     }
 
-    fn is_open(&self, spot: usize) -> bool {
+    /// When the beginning of the answer of the target at a spot, which is about to be called, must be there: so that there is
+    /// time for others.
+    pub fn due(
+        &self,
+        spot: usize,
+        around: &impl Surroundings,
+        now: Instant,
+        deadline: Instant,
+    ) -> Instant {
+        let attempt = self.model.spots[spot].timeouts.attempt;
+        let own = attempt.map_or(deadline, |attempt| deadline.min(now + attempt));
+        if self.model.spots.len() == 1 {
+            return own;
+        }
+        let is_fresh = |other: &usize| {
+            let is_closed = || matches!(around.standing(*other), Standing::Closed(_));
+            *other != spot && self.calls[*other] == 0 && self.is_in(*other) && !is_closed()
+        };
+        let others = (0..self.model.spots.len()).filter(is_fresh).count();
+        if others == 0 {
+            return own;
+        }
+        let share = match (attempt, u32::try_from(others)) {
+            (None, Ok(others)) => now + (deadline - now) / (others + 1),
+            _ => own,
+        };
+        let usual = around.readings(spot).first_token.unwrap_or_default();
+        let probe = now + (usual * PROBE_FACTOR).max(PROBE_MIN);
+        match around.standing(spot) {
+            Standing::Well => own.min(share),
+            Standing::Probing | Standing::Closed(_) => own.min(share).min(probe),
+        }
+    }
+
+    /// Puts the spots of the step in their order.
+    fn arrange(&mut self, around: &impl Surroundings) {
+        let step = &self.model.steps[self.step];
+        if !self.order.is_empty() || step.spots.len() == 1 {
+            return;
+        }
+        let candidate = |spot: usize| {
+            let at = &self.model.spots[spot];
+            Candidate {
+                id: at.id,
+                weight: at.weight,
+                price: match step.pick {
+                    Pick::Cheapest => around.price(spot),
+                    _ => None,
+                },
+                readings: around.readings(spot),
+                closed_until: match around.standing(spot) {
+                    Standing::Closed(closed) => Some(closed.until),
+                    Standing::Well | Standing::Probing => None,
+                },
+            }
+        };
+        let candidates: Vec<_> = step.spots.clone().map(candidate).collect();
+        let places = order(step.pick, &candidates, self.key, self.chance);
+        self.order = places.map(|place| step.spots.start + place).collect();
+    }
+
+    /// The target of the step that is asked next: whoever may be well again is asked at once, so that this is known; else, of
+    /// those that have been called least, the first.
+    fn best(&self, around: &impl Surroundings) -> Option<usize> {
+        let first = self.model.steps[self.step].spots.start;
+        let order = match self.order.is_empty() {
+            true => std::slice::from_ref(&first),
+            false => &self.order,
+        };
+        let may_be_called = order
+            .iter()
+            .copied()
+            .filter(|spot| self.has_calls_left(*spot));
+        let mut best = None;
+        for spot in may_be_called {
+            let calls = self.calls[spot];
+            match around.standing(spot) {
+                Standing::Probing if calls == 0 => return Some(spot),
+                Standing::Closed(_) => {}
+                _ if best.is_none_or(|best| calls < self.calls[best]) => best = Some(spot),
+                _ => {}
+            }
+        }
+        best
+    }
+
+    fn pause(&self, spot: usize, now: Instant) -> Duration {
+        let calls = u32::from(self.calls[spot]);
+        let mut later = self.later.iter().rev();
+        let until = later.find(|(other, _)| *other == spot);
+        let after = until.map(|(_, until)| until.saturating_duration_since(now));
+        let chance = self.chance.rotate_left(8 * calls);
+        self.model.spots[spot].retry.pause(calls, after, chance)
+    }
+
+    /// Who has been called, and said when to come again, if that is soon enough: the first.
+    fn waiting(
+        &self,
+        around: &impl Surroundings,
+        now: Instant,
+        deadline: Instant,
+    ) -> Option<(usize, Instant)> {
+        let called = (0..self.model.spots.len())
+            .filter(|spot| self.calls[*spot] > 0 && self.has_calls_left(*spot));
+        let waiting = called.filter_map(|spot| match around.standing(spot) {
+            Standing::Closed(Closed {
+                until,
+                why: Why::Limited,
+            }) => Some((spot, until)),
+            _ => None,
+        });
+        let bound = deadline.min(now + RETRY_AFTER_MAX);
+        let first = waiting.min_by_key(|(_, until)| *until);
+        first.filter(|(spot, until)| now + self.pause(*spot, now).max(*until - now) < bound)
+    }
+
+    fn ended(&self, around: &impl Surroundings, now: Instant) -> Ended {
+        let spots = 0..self.model.spots.len();
+        let closed = spots.filter_map(|spot| match around.standing(spot) {
+            Standing::Closed(closed) => Some(closed),
+            Standing::Well | Standing::Probing => None,
+        });
+        let closed: Vec<_> = closed.collect();
+        let soonest = closed.iter().map(|closed| closed.until).min();
+        Ended {
+            retry_after: soonest.map(|until| until.saturating_duration_since(now)),
+            is_limited: !closed.is_empty()
+                && closed.iter().all(|closed| closed.why == Why::Limited),
+        }
+    }
+
+    fn has_calls_left(&self, spot: usize) -> bool {
+        let attempts = self.model.spots[spot].retry.attempts;
+        self.is_in(spot) && u32::from(self.calls[spot]) < attempts
+    }
+
+    const fn is_in(&self, spot: usize) -> bool {
         self.out & 1 << spot == 0
     }
 }

@@ -2,21 +2,24 @@
 
 mod chance;
 mod course;
+pub mod gates;
 pub mod health;
 mod model;
 pub mod pick;
 pub mod retry;
 mod section;
 
-pub use course::{Course, Ended, Next};
+pub use course::{Course, Ended, Next, Surroundings};
 pub use model::{Model, Spot, Step, Target};
 pub use section::{DefaultsSection, ModelSection};
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::config::Document;
+use crate::config::{Document, nearest};
 use crate::provider::{Provider, check_calls};
+use gates::Gates;
+use health::Wards;
 use model::Reader;
 
 /// Every name that applications may ask for.
@@ -45,9 +48,11 @@ impl Models {
         sections: Vec<(String, ModelSection)>,
         defaults: &DefaultsSection,
         providers: &Providers<'_>,
+        wards: &Wards,
         document: &mut Document,
     ) -> Self {
         let mut models = Self::default();
+        let names: Vec<_> = sections.iter().map(|(name, _)| name.clone()).collect();
         for (index, (name, section)) in sections.into_iter().enumerate() {
             check_calls(
                 &["models", &name],
@@ -57,6 +62,7 @@ impl Models {
                 document,
             );
             let reader = Reader {
+                wards,
                 defaults,
                 providers,
                 document,
@@ -75,10 +81,45 @@ impl Models {
                 models.exact.insert(name, model);
             }
         }
+        models.check_judges(&names, document);
         models
             .wildcards
             .sort_by_key(|model| std::cmp::Reverse(model.name.len()));
         models
+    }
+
+    /// Every model that judges answers must be one, and must not be judged itself.
+    fn check_judges(&self, names: &[String], document: &mut Document) {
+        for model in &self.all {
+            let steps = model.steps.iter().enumerate();
+            for (at, step) in steps {
+                let at = at.to_string();
+                let place = ["models", &model.name, "chain", &at, "escalate_when"];
+                for judge in step.gates.iter().flat_map(Gates::models) {
+                    let name = &judge.model;
+                    let Some(found) = self.exact.get(name) else {
+                        // One that has a mistake of its own is there all the same.
+                        if !names.contains(name) || name.contains('*') {
+                            let help = nearest(name, names.iter().map(String::as_str));
+                            let help = help.map(|near| format!("did you mean `{near}`?"));
+                            document
+                                .error(&place, format!("the judge `{name}` is no model"))
+                                .help(help.unwrap_or_else(|| "`models` lists them".to_owned()));
+                        }
+                        continue;
+                    };
+                    let mut gates = found.steps.iter().filter_map(|step| step.gates.as_ref());
+                    if gates.any(Gates::asks_models) {
+                        document
+                            .error(
+                                &place,
+                                format!("the judge `{name}` asks models about its own answers"),
+                            )
+                            .help("a judge may be a chain, whose gates ask nobody");
+                    }
+                }
+            }
+        }
     }
 
     /// Where `name` leads, and what the `*` of that model's name stands for: an exact name wins, then the longest pattern.

@@ -5,10 +5,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Providers;
-use super::section::{DefaultsSection, MemberSection, ModelSection};
+use super::gates::{Gates, Hold};
+use super::health::{Health, HealthSettings, Wards};
+use super::pick::Pick;
+use super::retry::Retry;
+use super::section::{DefaultsSection, HoldWord, MemberSection, ModelSection, StepSection};
 use crate::config::limits::Limits;
 use crate::config::{Document, ScalarOr, nearest};
 use crate::provider::{Allowance, Provider, Timeouts};
+use crate::spend;
 use crate::telemetry::AllowedState;
 
 /// The most targets of one model, over all of its steps.
@@ -38,6 +43,12 @@ pub struct Model {
 pub struct Step {
     /// Where its targets stand among the model's.
     pub spots: std::ops::Range<usize>,
+    /// How one of several is picked.
+    pub pick: Pick,
+    /// What sends a request on to the next step; never of the last.
+    pub gates: Option<Gates>,
+    /// How much of a stream is held back until they have judged it.
+    pub hold: Hold,
 }
 
 /// A place in a model where a request may go.
@@ -46,9 +57,21 @@ pub struct Spot {
     pub target: Arc<str>,
     /// Its share of what its step is asked.
     pub weight: u32,
+    /// A hash of its name.
+    pub id: u64,
     /// How long a call may take.
     pub timeouts: Timeouts,
+    /// How it is called again.
+    pub retry: Retry,
+    /// When it is left alone; None for never.
+    pub health: Option<HealthSettings>,
+    /// The most tokens that a request and its answer can have there, where that is published.
+    pub window: Option<u64>,
     provider: Arc<Provider>,
+    /// Of the provider, see [`Provider::fingerprint`].
+    fingerprint: [u8; 32],
+    /// How it fares, if it is the only one.
+    ward: Option<Arc<Health>>,
     /// The provider's name for the model, with a `*` where the name's `*` goes.
     upstream_name: String,
     /// What the provider takes for it, if it is the only one.
@@ -65,10 +88,13 @@ pub struct Target {
     pub provider: Arc<Provider>,
     /// The model's name there.
     pub model: String,
+    /// How it fares.
+    pub health: Arc<Health>,
 }
 
 /// What a model's section is read with.
 pub(super) struct Reader<'a> {
+    pub wards: &'a Wards,
     pub defaults: &'a DefaultsSection,
     pub providers: &'a Providers<'a>,
     pub document: &'a mut Document,
@@ -89,12 +115,37 @@ impl Model {
         self.spots.iter().flat_map(move |spot| spot.allowed(now))
     }
 
+    /// Whether any step's answers are judged.
+    pub fn has_gates(&self) -> bool {
+        self.steps.iter().any(|step| step.gates.is_some())
+    }
+
+    /// How the target at a spot fares.
+    pub fn health<T>(
+        &self,
+        spot: usize,
+        star: &str,
+        wards: &Wards,
+        ask: impl FnOnce(&Arc<Health>) -> T,
+    ) -> T {
+        let spot = &self.spots[spot];
+        match &spot.ward {
+            Some(ward) => ask(ward),
+            None => {
+                let model = spot.upstream_name.replacen('*', star, 1);
+                ask(&wards.of(&spot.provider.name, spot.fingerprint, &model))
+            }
+        }
+    }
+
     /// The target at a spot, `star` being what the `*` of the model's name stands for.
-    pub fn target(&self, spot: usize, star: &str) -> Target {
+    pub fn target(&self, spot: usize, star: &str, wards: &Wards) -> Target {
         let Spot {
             target,
             provider,
             upstream_name,
+            fingerprint,
+            ward,
             ..
         } = &self.spots[spot];
         let model = upstream_name.replacen('*', star, 1);
@@ -105,6 +156,10 @@ impl Model {
                 false => [&provider.name, "/", &model].concat().into(),
             },
             provider: provider.clone(),
+            health: match ward {
+                Some(ward) => ward.clone(),
+                None => wards.of(&provider.name, *fingerprint, &model),
+            },
             model,
         }
     }
@@ -178,18 +233,32 @@ impl Reader<'_> {
                     self.document
                         .error(&["models", name, "chain"], "a chain has a step or more");
                 }
-                for (at, step) in chain.iter().enumerate() {
+                for (at, said) in chain.iter().enumerate() {
                     let at = at.to_string();
                     let path = ["models", name, "chain", &at];
-                    let members = self.members(&path, step.target.as_deref(), &step.any_of);
-                    steps.push(self.step(members?, &mut spots));
+                    let members = self.members(&path, said.target.as_deref(), &said.any_of);
+                    let first = spots.len();
+                    spots.extend(members?);
+                    let gates = self.gates(&path, said, chain.len());
+                    steps.push(Step {
+                        spots: first..spots.len(),
+                        pick: said.pick.unwrap_or_default(),
+                        hold: self.hold(&path, said, gates.as_ref()),
+                        gates,
+                    });
                 }
             }
             None => {
                 let usual = (said.is_empty() && name.contains('*')).then_some(name);
                 let target = section.target.as_deref().or(usual);
                 let members = self.members(&path, target, &section.any_of);
-                steps.push(self.step(members?, &mut spots));
+                spots.extend(members?);
+                steps.push(Step {
+                    spots: 0..spots.len(),
+                    pick: section.pick.unwrap_or_default(),
+                    gates: None,
+                    hold: Hold::First(0),
+                });
             }
         }
         if spots.len() > SPOTS_MAX {
@@ -197,6 +266,56 @@ impl Reader<'_> {
             self.document.error_at_key(&path, message);
         }
         (!spots.is_empty() && spots.len() <= SPOTS_MAX).then_some((steps, spots))
+    }
+
+    /// The gates of the step that stands at `path`, one of so many.
+    fn gates(&mut self, path: &[&str], said: &StepSection, steps: usize) -> Option<Gates> {
+        let place = [path, &["escalate_when"]].concat();
+        let gates = Gates::resolve(said.escalate_when.as_ref()?, &place, self.document)?;
+        let is_last = path.last().is_some_and(|at| *at == (steps - 1).to_string());
+        if is_last {
+            self.document
+                .warning(
+                    &place,
+                    "the last step's answer is the caller's, whatever it is",
+                )
+                .help("add a step behind it, or leave `escalate_when` out");
+            return None;
+        }
+        Some(gates)
+    }
+
+    /// How much of a stream the step that stands at `path` holds back.
+    fn hold(&mut self, path: &[&str], said: &StepSection, gates: Option<&Gates>) -> Hold {
+        let Some(gates) = gates else {
+            return Hold::First(0);
+        };
+        let (section, place) = match (&said.hold, &self.section.hold) {
+            (Some(own), _) => (own, [path, &["hold"]].concat()),
+            (None, Some(of_model)) => (of_model, vec!["models", self.name, "hold"]),
+            (None, None) => return gates.hold(),
+        };
+        let hold = match section {
+            ScalarOr::Scalar(HoldWord::None) => Hold::First(0),
+            ScalarOr::Scalar(HoldWord::All) => Hold::All,
+            ScalarOr::Collection(said) => Hold::First(said.first),
+        };
+        let undecided = gates.needing_more_than(hold);
+        if !undecided.is_empty() {
+            let names = undecided.iter().map(|name| format!("`{name}`"));
+            let names = names.collect::<Vec<_>>().join(", ");
+            let least = match gates.hold() {
+                Hold::All => "`all`".to_owned(),
+                Hold::First(tokens) => format!("`{{ first: {tokens} }}`"),
+            };
+            self.document
+                .error(
+                    &place,
+                    format!("so little of a stream does not let {names} decide"),
+                )
+                .help(format!("the least is {least}, which is the default"));
+        }
+        hold
     }
 
     /// Each target that stands at `path`, with its weight.
@@ -263,14 +382,6 @@ impl Reader<'_> {
         spots.into_iter().collect()
     }
 
-    fn step(&mut self, members: Vec<Spot>, spots: &mut Vec<Spot>) -> Step {
-        let first = spots.len();
-        spots.extend(members);
-        Step {
-            spots: first..spots.len(),
-        }
-    }
-
     /// The target that is named at `place`.
     fn spot(&mut self, place: &[&str], target: &str, weight: u32) -> Option<Spot> {
         let document = &mut *self.document;
@@ -303,18 +414,36 @@ impl Reader<'_> {
             &provider.timeout,
             &self.defaults.timeout,
         ];
+        let (section, defaults) = (self.section, self.defaults);
+        let retry = [&section.retry, &provider.retry, &defaults.retry];
+        let health = [&section.health, &provider.health, &defaults.health];
+        let (fingerprint, is_one) = (provider.fingerprint(), !upstream_name.contains('*'));
         Some(Spot {
             target: target.into(),
             weight,
+            id: hash(target),
             timeouts: Timeouts::resolve(timeouts),
+            retry: Retry::resolve(retry.map(Option::as_ref)),
+            health: HealthSettings::resolve(health.map(Option::as_ref)),
+            window: spend::Limits::of(upstream_name).and_then(|limits| limits.window),
             provider: provider.clone(),
+            ward: is_one.then(|| self.wards.of(provider_name, fingerprint, upstream_name)),
+            fingerprint,
             upstream_name: upstream_name.to_owned(),
-            allowance: match upstream_name.contains('*') {
-                true => None,
-                false => provider.allowance(upstream_name),
+            allowance: match is_one {
+                true => provider.allowance(upstream_name),
+                false => None,
             },
         })
     }
+}
+
+/// A hash that is the same in every process (FNV-1a).
+fn hash(text: &str) -> u64 {
+    let bytes = text.bytes();
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 fn stars(text: &str) -> usize {

@@ -5,6 +5,8 @@ use std::num::NonZeroU64;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::gates::GatesSection;
+use super::pick::Pick;
 use crate::config::limits::LimitsSection;
 use crate::config::{NotBuilt, ScalarOr};
 use crate::provider::{HealthSection, RetrySection, TimeoutSection};
@@ -27,7 +29,7 @@ pub struct ModelSection {
     /// the caller has had a byte, another is asked.
     pub any_of: Option<Vec<ScalarOr<String, MemberSection>>>,
     /// How one of several targets is picked.
-    pub pick: Option<NotBuilt>,
+    pub pick: Option<Pick>,
     /// Steps that are tried in order, the cheapest first. The answer of one goes to the caller unless it fails, or one of its
     /// gates sends the request on.
     pub chain: Option<Vec<StepSection>>,
@@ -39,8 +41,8 @@ pub struct ModelSection {
     pub strict: bool,
     /// A second call when the first is slow.
     pub hedge: Option<NotBuilt>,
-    /// How much of a stream a chain holds back.
-    pub hold: Option<NotBuilt>,
+    /// How much of a stream a chain holds back at steps that do not say so themselves.
+    pub hold: Option<HoldSection>,
     /// What is hidden from providers.
     pub privacy: Option<NotBuilt>,
     /// What is answered from the cache.
@@ -73,6 +75,35 @@ pub struct StepSection {
     pub target: Option<String>,
     /// Several targets that are as good as each other.
     pub any_of: Option<Vec<ScalarOr<String, MemberSection>>>,
+    /// How one of several targets is picked.
+    pub pick: Option<Pick>,
+    /// Gates: when an answer is not good enough, and the next step is asked. docs/gates.md describes each.
+    pub escalate_when: Option<GatesSection>,
+    /// How much of a stream is held back until the gates have judged it: `{ first: 32 }` tokens, or `all`. By default the least
+    /// that lets each of them decide.
+    pub hold: Option<HoldSection>,
+}
+
+/// How much of a stream is held back.
+pub type HoldSection = ScalarOr<HoldWord, HoldFirstSection>;
+
+/// A word for how much of a stream is held back.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum HoldWord {
+    /// Nothing.
+    None,
+    /// All of it.
+    All,
+}
+
+/// The beginning of a stream.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HoldFirstSection {
+    /// So many tokens, about.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub first: u32,
 }
 
 /// What a provider or a model does not say itself.

@@ -21,6 +21,7 @@ use crate::access::state::Store;
 use crate::access::{Counters, Key, Keys, Team, state};
 use crate::config::{Diagnostics, Document, Environment, ScalarOr, Secret};
 use crate::provider::{Dialer, Provider, check_calls};
+use crate::route::health::Wards;
 use crate::route::{Model, Models, Providers};
 use crate::spend::ledger;
 use crate::spend::prices::Prices;
@@ -60,6 +61,8 @@ pub struct Snapshot {
     /// The configuration as it was read, secrets hidden, as YAML.
     pub shown: String,
     providers: HashMap<String, Arc<Provider>>,
+    /// How targets fare, by the names of this configuration, of those before it and of those to come.
+    pub wards: Arc<Wards>,
     /// What is counted under the names of this configuration, of those before it and of those to come.
     counters: Arc<Counters>,
     /// The limits of providers, by their names.
@@ -179,11 +182,12 @@ impl Snapshot {
         let model_names: Vec<String> = file.models.keys().cloned().collect();
         let team_count = file.teams.len();
         let models = file.models.into_iter().collect();
+        let wards = previous.map_or_else(Arc::default, |previous| previous.wards.clone());
         let named = Providers {
             by_name: &providers,
             names: &provider_names,
         };
-        let models = Models::resolve(models, &file.defaults, &named, document);
+        let models = Models::resolve(models, &file.defaults, &named, &wards, document);
         let ledger = file.ledger.as_ref();
         let ledger =
             ledger.and_then(|section| ledger::Settings::resolve(section, &["ledger"], document));
@@ -223,6 +227,7 @@ impl Snapshot {
             files: Vec::new(),
             shown: String::new(),
             providers,
+            wards,
             counters,
             provider_limiters,
             model_limits,

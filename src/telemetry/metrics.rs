@@ -23,6 +23,8 @@ pub struct Metrics {
     ledger: LedgerMetrics,
     budgets: BudgetMetrics,
     allowed: AllowedMetrics,
+    gates: IntCounterVec,
+    gate_duration: HistogramVec,
     reloads: IntCounterVec,
     last_reload_successful: IntGauge,
     /// Requests that are being answered.
@@ -137,6 +139,9 @@ pub struct StateMetrics {
 const STATE_BUCKETS: &[f64] = &[
     0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
 ];
+
+/// Upper bounds in seconds: gates look at what is there, in linear time.
+const GATE_BUCKETS: &[f64] = &[0.000_001, 0.000_01, 0.000_1, 0.001, 0.01, 0.1];
 
 /// The labels of a provider's limit.
 const ALLOWED_LABELS: [&str; 3] = ["provider", "model", "unit"];
@@ -309,6 +314,20 @@ impl Metrics {
                     &ALLOWED_LABELS,
                 ),
             },
+            gates: counters(
+                "tollgate_gate_decisions_total",
+                "What gates said of answers: fired, passed, or unknown.",
+                &["model", "gate", "decision"],
+            ),
+            gate_duration: HistogramVec::new(
+                HistogramOpts::new(
+                    "tollgate_gate_duration_seconds",
+                    "How long a gate took, what models took not included.",
+                )
+                .buckets(GATE_BUCKETS.to_vec()),
+                &["gate"],
+            )
+            .expect(VALID),
             reloads: counters(
                 "tollgate_config_reloads_total",
                 "Reloads of the configuration.",
@@ -351,7 +370,9 @@ impl Metrics {
     }
 
     fn register(&self) {
-        let all: [Box<dyn prometheus::core::Collector>; 29] = [
+        let all: [Box<dyn prometheus::core::Collector>; 31] = [
+            Box::new(self.gates.clone()),
+            Box::new(self.gate_duration.clone()),
             Box::new(self.allowed.limit.clone()),
             Box::new(self.allowed.remaining.clone()),
             Box::new(self.budgets.limit.clone()),
@@ -523,6 +544,14 @@ impl Metrics {
     pub fn refused(&self, team: &str, status: u16) {
         let labels = [team, "", "", &status.to_string()];
         self.requests.with_label_values(&labels).inc();
+    }
+
+    /// Counts what a gate said of an answer of a model's, and how long that took it. All names come from the configuration.
+    pub fn gate(&self, model: &str, gate: &str, decision: &str, seconds: f64) {
+        let labels = [model, gate, decision];
+        self.gates.with_label_values(&labels).inc();
+        let duration = self.gate_duration.with_label_values(&[gate]);
+        duration.observe(seconds);
     }
 
     /// Counts a reload.

@@ -34,12 +34,18 @@ pub struct Gateway {
     home: Option<TempDir>,
 }
 
-/// The file's name and a configuration around `rest` (providers, models, …) with one team that may use every model.
+/// The file's name and a configuration around `rest` (providers, models, …) with one team that may use every model. Unless
+/// `rest` has `defaults` of its own, each request is one call, whatever came of those before it.
 pub fn config(rest: &str) -> String {
     let digest = sha256_hex(KEY);
+    let defaults = match rest.contains("defaults:") {
+        true => "",
+        false => "defaults: { retry: { attempts: 1 }, health: off }",
+    };
     format!(
         r#"listen: 127.0.0.1:0
 admin: {{ listen: 127.0.0.1:0, token: {ADMIN_TOKEN} }}
+{defaults}
 {rest}
 teams:
   search:

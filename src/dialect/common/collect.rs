@@ -138,6 +138,11 @@ impl Collector {
         }
     }
 
+    /// What has been put together so far.
+    pub const fn so_far(&self) -> &Answer {
+        &self.answer
+    }
+
     /// The answer, if the stream ended as its dialect ends one.
     ///
     /// # Errors
