@@ -1,12 +1,6 @@
 //! From the name that an application asks for to the target that answers.
 
-mod chance;
-mod course;
 pub mod gates;
-pub mod health;
-mod model;
-pub mod pick;
-pub mod retry;
 mod section;
 
 pub use course::{Course, Ended, Next, Surroundings};

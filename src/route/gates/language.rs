@@ -10,6 +10,9 @@ use crate::dialect::common::{Content, Format, Part, Request, Role};
 /// How much of each text is looked at, in bytes.
 const READ_MAX: usize = 8 << 10;
 
+/// The most turns of users, and of those who instruct the model, that may wish for a language.
+const TURNS_MAX: usize = 8;
+
 /// A longer turn of a user's holds a document, in whatever language, in bytes.
 const TURN_MAX: usize = 4 << 10;
 
@@ -55,7 +58,7 @@ pub(super) fn judge(look: &Look<'_>, request: &Request) -> Outcome {
         return Outcome::Unknown;
     }
     let asked = last_turn(request);
-    if asked.len() > TURN_MAX || quotes(&asked) {
+    if asked.len() > TURN_MAX || quotes(asked.trim()) {
         return Outcome::Unknown;
     }
     let (asked, said) = (prose(&asked), prose(first(&look.text, READ_MAX)));
@@ -66,18 +69,17 @@ pub(super) fn judge(look: &Look<'_>, request: &Request) -> Outcome {
     Outcome::fired_if(question != answer && !is_present(answer, &asked) && !is_used())
 }
 
-/// Whether the request names a language anywhere, or a translation: then which one is right is not for us to say.
+/// Whether the request names a language or a translation: then which one is right is not for us to say.
 fn asks_for_language(request: &Request) -> bool {
-    let mut names = false;
-    for turn in &request.turns {
-        if turn.role == Role::Assistant {
-            continue;
-        }
-        let text = text_of(&turn.parts);
-        let text = first(&text, READ_MAX).to_lowercase();
-        names |= NAMING.iter().any(|name| text.contains(name));
-    }
-    names
+    let turns = || request.turns.iter();
+    let of_users = turns().rev().filter(|turn| turn.role == Role::User);
+    let of_others = turns().filter(|turn| matches!(turn.role, Role::System | Role::Developer));
+    let mut wishes = of_users.take(TURNS_MAX).chain(of_others.take(TURNS_MAX));
+    wishes.any(|turn| {
+        let text = text_of(&turn.parts).to_lowercase();
+        // What is not read may hold the wish.
+        text.len() > READ_MAX || NAMING.iter().any(|name| text.contains(name))
+    })
 }
 
 /// Whether a turn looks like words about a text that stands in it, which may be in another language than the words.
@@ -101,12 +103,16 @@ fn turns_before(request: &Request) -> impl Iterator<Item = String> {
     own.take(2).map(|turn| text_of(&turn.parts))
 }
 
+/// The beginning of what is said.
 fn text_of(parts: &[Part]) -> String {
-    let texts = parts.iter().filter_map(|part| match &part.content {
-        Content::Text { text, .. } => Some(text.as_str()),
-        _ => None,
-    });
-    texts.collect::<Vec<_>>().join("\n")
+    let mut said = String::new();
+    for part in parts {
+        if let Content::Text { text, .. } = &part.content {
+            said.push_str(first(text, READ_MAX.saturating_sub(said.len())));
+            said.push('\n');
+        }
+    }
+    said
 }
 
 /// A text without its code and links, in lower case.

@@ -73,6 +73,11 @@ impl<'a> Look<'a> {
         })
     }
 
+    /// Whether tools are called and nothing is said.
+    pub fn only_calls(&self) -> bool {
+        !self.calls.is_empty() && self.text.trim().is_empty()
+    }
+
     /// Whether the text has so many characters, blanks around it not counted, or there is none because tools are called.
     pub fn has_chars(&self, chars: u32) -> bool {
         let mut text = self.text.trim().chars();

@@ -5,9 +5,7 @@ use serde_json::Value;
 use super::Outcome;
 use super::look::{Look, first};
 use crate::dialect::Dialect;
-use crate::dialect::common::{
-    Answer, Content, Format, Part, Request, Role, Thinking, Turn, hashed_id,
-};
+use crate::dialect::common::{Answer, Content, Format, Part, Request, Role, Turn, hashed_id};
 
 /// A model that scores answers.
 #[derive(Clone, Debug, PartialEq)]
@@ -185,7 +183,6 @@ fn said(answer: &Answer) -> String {
 fn texts(parts: &[Part]) -> String {
     let texts = parts.iter().filter_map(|part| match &part.content {
         Content::Text { text, .. } | Content::Refusal(text) => Some(text.as_str()),
-        Content::Thinking(Thinking { .. }) => None,
         _ => None,
     });
     texts.collect()

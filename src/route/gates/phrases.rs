@@ -14,6 +14,8 @@ pub(super) struct Phrases {
     pub refusals: &'static [&'static str],
     /// What is one only behind an apology.
     pub apologised: &'static [&'static str],
+    /// What begins like a refusal and is none, anywhere in the beginning.
+    pub others: &'static [&'static str],
     /// What says that the model does not know, at the beginning of a clause.
     pub doubts: &'static [&'static str],
 }
@@ -33,7 +35,7 @@ pub(super) const LANGUAGES: [Phrases; 12] = [
             "but|however|no",
         ],
         refusals: &[
-            r"i(?:'m| am)? (?:just |simply |afraid i )?(?:can't|cannot|can not|won't|will not|must decline to|have to decline to|need to decline to|decline to|refuse to|(?:not able|unable|not going|not comfortable|not allowed|not permitted|not willing|not in a position|not authorized|not designed|not programmed) ?(?:to|with)?)(?: be able to| directly| really| actually| legally| ethically| in good conscience| currently)* (?:help|assist|provid|comply|fulfil|answer|creat|generat|writ|do (?:that|this|so)|discuss|shar|support|engag|participat|offer|produc|giv|complete|respond|facilitat|advis|advice|describe how|explain how|tell you how|show you how|teach you|encourag|endors|promot|proceed|accommodat|satisfy|reproduc|talk about|speak (?:to|about|on)|say|roleplay|pretend)",
+            r"i(?:'m| am)? (?:just |simply |afraid i )?(?:can't|cannot|can not|won't|will not|must decline to|have to decline to|need to decline to|decline to|refuse to|(?:not able|unable|not going|not comfortable|not allowed|not permitted|not willing|not in a position|not authorized|not designed|not programmed) ?(?:to|with)?)(?: be able to| directly| really| actually| legally| ethically| in good conscience| currently)* (?:help|assist|provid|comply|fulfil|answer|creat|generat|writ|do (?:that|this|so)|discuss|shar|support|engag|participat|offer|produc|giv|complete|respond|facilitat|advis|advice|describe how|explain how|tell you how|show you how|teach you|encourag|endors|promot|proceed|accommodat|satisfy|reproduc|talk about|speak (?:to|about|on)|roleplay|pretend)",
             "i (?:must |have to |will |need to )?(?:respectfully |politely )?(?:decline|refuse)",
             "i(?:'d| would) (?:rather|prefer) not",
             "i (?:don't|do not) (?:feel comfortable|engage|assist|participate|provide|create|generate|produce)",
@@ -43,7 +45,11 @@ pub(super) const LANGUAGES: [Phrases; 12] = [
             "my guidelines (?:do not|don't|prevent|prohibit)",
         ],
         apologised: &[
-            "i (?:can't|cannot|am unable to|'m unable to) (?:process|access|carry out|perform|do|make|find|see|view|open|continue|accept|execute)",
+            "i (?:can't|cannot|am unable to|'m unable to) (?:process|access|carry out|perform|execute|see|view)",
+        ],
+        others: &[
+            "i (?:can't|cannot|can not) help (?:but|it\\b|myself|wondering|thinking|noticing|feeling|smiling|laughing|admiring|imagining)",
+            "i (?:can't|cannot|can not|won't|will not|refuse to) give (?:up|in|away)",
         ],
         doubts: &[
             "i(?:'m| am) (?:not (?:entirely |completely |quite |really |totally |absolutely |100% |fully |too |exactly |so )?(?:sure|certain|aware of|familiar with)|unsure|uncertain|unaware of|unfamiliar with|guessing)",
@@ -68,16 +74,14 @@ pub(super) const LANGUAGES: [Phrases; 12] = [
             "aber|doch|nein",
         ],
         refusals: &[
-            "(?:(?:dabei|damit|hierbei|hiermit|das|dies|da|darüber|dazu|hierzu|so etwas|diese [a-z]+|bei [^,.]*|zu [^,.]*) )?(?:ich kann|kann ich|ich darf|darf ich|ich werde|werde ich|ich möchte|möchte ich|kann und werde ich)~(?:nicht|kein(?:e|en|er)?)\\b~(?:helfen|unterstützen|weiterhelfen|beantworten|antworten|erstellen|bereitstellen|geben|erfüllen|schreiben|bearbeiten|liefern|nachkommen|behilflich|anbieten|generieren|teilen|besprechen|diskutieren|dienen|ausführen|verfassen|entsprechen|äußern)",
+            "(?:(?:dabei|damit|hierbei|hiermit|das|dies|da|darüber|dazu|hierzu|so etwas|diese [a-z]+|bei [^,.]*|zu [^,.]*) )?(?:ich kann|kann ich|ich darf|darf ich|ich werde|werde ich|ich möchte|möchte ich|kann und werde ich)~(?:nicht|kein(?:e|en|er)?)\\b~ (?:helfen|unterstützen|weiterhelfen|beantworten|antworten|erstellen|bereitstellen|geben|erfüllen|schreiben|bearbeiten|liefern|nachkommen|behilflich|anbieten|generieren|teilen|besprechen|diskutieren|dienen|ausführen|verfassen|entsprechen|äußern)",
             "(?:ich bin|bin ich) (?:leider )?nicht (?:in der lage|befugt|berechtigt|imstande|dazu da)",
             "ich (?:muss|möchte) (?:das|dies|diese|ihre|deine|die)?(?: anfrage| bitte)?(?: leider)? ?ablehnen",
             "ich (?:lehne|verweigere)~(?:ab|anfrage|antwort)",
             "(?:diese|ihre|deine) (?:anfrage|bitte) (?:verstößt|kann ich nicht|muss ich ablehnen)",
         ],
-        apologised: &[
-            "(?:das |dies )?(?:ich kann|kann ich)~nicht\\b",
-            "das (?:geht|ist)~nicht\\b",
-        ],
+        apologised: &[],
+        others: &[],
         doubts: &[
             "ich bin (?:mir )?(?:da |dabei |hier |nicht ganz |leider )?(?:nicht |un)(?:ganz |wirklich |völlig )?sicher",
             "ich weiß (?:es |das |leider )*nicht",
@@ -110,7 +114,8 @@ pub(super) const LANGUAGES: [Phrases; 12] = [
             "je dois (?:refuser|décliner)",
             "(?:cette|votre) (?:demande|requête) (?:enfreint|va à l'encontre|n'est pas)",
         ],
-        apologised: &["je ne (?:peux|puis|pourrai)(?: malheureusement)? pas"],
+        apologised: &[],
+        others: &[],
         doubts: &[
             "je ne suis pas (?:tout à fait |entièrement |totalement |vraiment |absolument |complètement )?(?:sûre?|certaine?)",
             "je ne sais (?:malheureusement |vraiment )?pas",
@@ -140,7 +145,8 @@ pub(super) const LANGUAGES: [Phrases; 12] = [
             "me niego",
             "(?:esta|tu|su) (?:solicitud|petición) (?:infringe|viola|va en contra)",
         ],
-        apologised: &["no (?:te |le |les |os |me )?(?:puedo|podré|es posible)"],
+        apologised: &[],
+        others: &[],
         doubts: &[
             "no estoy (?:del todo |completamente |totalmente |muy )?segur[oa]",
             "no (?:lo )?sé(?:[ .,]|$)",
@@ -171,7 +177,8 @@ pub(super) const LANGUAGES: [Phrases; 12] = [
             "mi rifiuto",
             "(?:questa|la tua|la sua) richiesta (?:viola|va contro)",
         ],
-        apologised: &["non (?:ti |vi |le |la )?(?:posso|potrò|è possibile)"],
+        apologised: &[],
+        others: &[],
         doubts: &[
             "non sono (?:del tutto |completamente |molto |proprio |totalmente )?(?:sicur[oa]|cert[oa])",
             "non (?:lo )?so(?:[ .,]|$)",
@@ -201,7 +208,8 @@ pub(super) const LANGUAGES: [Phrases; 12] = [
             "(?:recuso-me|me recuso|eu recuso)",
             "(?:esta|essa|sua|a tua) solicitação (?:viola|vai contra)",
         ],
-        apologised: &["(?:eu )?não (?:te |lhe |o |a )?(?:posso|poderei|consigo|é possível)"],
+        apologised: &[],
+        others: &[],
         doubts: &[
             "(?:eu )?não (?:estou|tenho)(?: muita| totalmente| completamente| bem| a)? (?:cert(?:o|a|eza)|segur[oa])",
             "(?:eu )?não sei(?:[ .,]|$)",
@@ -224,13 +232,14 @@ pub(super) const LANGUAGES: [Phrases; 12] = [
             "maar|nee",
         ],
         refusals: &[
-            "(?:(?:dat|daar|hier|daarmee|hiermee|daarbij|hierbij|dit|daaraan|hieraan|daarover|hierover|met [^,.]*|aan [^,.]*) )?(?:ik kan|kan ik|ik mag|mag ik|ik zal|zal ik|ik wil|ik ga)~(?:niet|geen)\\b~(?:helpen|assisteren|geven|maken|verstrekken|beantwoorden|antwoorden|schrijven|voldoen|uitvoeren|ondersteunen|bieden|genereren|delen|bespreken|meewerken|leveren|opstellen|behulpzaam|verwerken)",
+            "(?:(?:dat|daar|hier|daarmee|hiermee|daarbij|hierbij|dit|daaraan|hieraan|daarover|hierover|met [^,.]*|aan [^,.]*) )?(?:ik kan|kan ik|ik mag|mag ik|ik zal|zal ik|ik wil|ik ga)~(?:niet|geen)\\b~ (?:helpen|assisteren|geven|maken|verstrekken|beantwoorden|antwoorden|schrijven|voldoen|uitvoeren|ondersteunen|bieden|genereren|delen|bespreken|meewerken|leveren|opstellen|behulpzaam|verwerken)",
             "(?:ik ben|ben ik) (?:helaas )?niet (?:in staat|bevoegd|gemachtigd|in de positie)",
             "ik moet~(?:weigeren|afwijzen)",
             "ik weiger",
             "(?:dit|je|uw) verzoek (?:schendt|is in strijd|gaat in tegen)",
         ],
-        apologised: &["(?:dat |dit |daar |hier )?(?:ik kan|kan ik)~niet\\b"],
+        apologised: &[],
+        others: &[],
         doubts: &[
             "ik ben (?:er )?(?:niet (?:helemaal |volledig |geheel |echt )?zeker|onzeker)",
             "ik weet (?:het |dat |dit |helaas )*niet",
@@ -259,7 +268,8 @@ pub(super) const LANGUAGES: [Phrases; 12] = [
             "nie jestem (?:upoważnion|uprawnion)",
             "(?:ta|twoja|pana|pani) prośba (?:narusza|jest sprzeczna)",
         ],
-        apologised: &["nie (?:mogę|jestem w stanie|mam możliwości)"],
+        apologised: &[],
+        others: &[],
         doubts: &[
             "nie (?:jestem|mam) (?:do końca |całkowicie |w pełni |całkiem )?(?:pew(?:ien|na|ny|ności))",
             "nie wiem(?:[ .,]|$)",
@@ -288,10 +298,8 @@ pub(super) const LANGUAGES: [Phrases; 12] = [
             "мне (?:нельзя|запрещено|не разрешено)",
             "(?:этот|ваш|твой) запрос (?:нарушает|противоречит)",
         ],
-        apologised: &[
-            "(?:я )?не (?:могу|смогу|умею|в состоянии)",
-            "это невозможно",
-        ],
+        apologised: &[],
+        others: &[],
         doubts: &[
             "(?:я )?не (?:совсем |до конца |вполне |полностью )?уверен[а]?",
             "(?:я )?(?:этого |точно )?не знаю",
@@ -317,7 +325,10 @@ pub(super) const LANGUAGES: [Phrases; 12] = [
             "(?:这个|這個|该|此|您的|你的|这类)(?:个)?(?:问题|問題|请求|請求|要求|内容)[^。！\n]{0,8}?(?:无法|無法|不能)(?:为您|为你)?(?:回答|提供|满足|处理|协助|完成)",
             "我(?:必须|必須|不得不|只能|需要)?(?:拒绝|拒絕|谢绝)",
         ],
-        apologised: &["(?:我|您|你|这|這)?[^。，！\n]{0,12}?(?:无法|無法|不能|没有办法|没办法)"],
+        apologised: &[
+            "[^。，！\n]{0,12}?(?:无法|無法|不能|没有办法|没办法)[^。，！\n]{0,12}?(?:提供|帮助|幫助|协助|協助|回答|满足|滿足|完成|生成|创建|創建|处理|处理|讨论|討論|支持|执行|撰写|访问|查看)",
+        ],
+        others: &[],
         doubts: &[
             "我(?:也|并|並|还|真的)?(?:不(?:太|是很|能|敢|完全)?(?:确定|確定|清楚|知道|了解|肯定))",
             "我(?:没有|沒有|无法获取|无法访问|缺乏)[^。\n]*?(?:信息|資訊|资料|資料|数据|數據|答案|了解)",
@@ -341,9 +352,10 @@ pub(super) const LANGUAGES: [Phrases; 12] = [
             "(?:その|この|ご)[^。\n]{0,16}?(?:に|には)応じ(?:られません|ることはできません|かねます)",
         ],
         apologised: &[
-            "~(?:でき(?:ません|ない|かねます)|致しかねます|いたしかねます|しかねます|かねます)",
-            "~(?:お力になれません|応じられません|お断り(?:します|いたします|させて))",
+            "~(?:お手伝い|お答え|回答|提供|お応え|対応|生成|作成|支援|サポート|協力|お教え|ご案内|説明|お話し|お伝え|実行|処理|アクセス)~(?:でき(?:ません|ない|かねます)|致しかねます|いたしかねます|しかねます)",
+            "~(?:お力になれません|応じられません|応じかねます|お断り(?:します|いたします|させて))",
         ],
+        others: &[],
         doubts: &[
             "(?:私(?:に)?は)?(?:それ(?:について)?は|その)?(?:よく|正確に(?:は)?|詳しく(?:は)?|はっきり(?:とは)?|ちょっと)?(?:わかりません|分かりません|わかりかねます|分かりかねます|存じません|知りません)",
             "(?:私(?:に)?は)?~(?:確信が(?:ありません|持てません)|自信が(?:ありません|ない)|定かでは)",
@@ -366,9 +378,10 @@ pub(super) const LANGUAGES: [Phrases; 12] = [
             "(?:저는 )?(?:그|이|해당) (?:요청|질문)을? ?거절",
         ],
         apologised: &[
-            "~수(?:가|는)? 없",
-            "~(?:어렵습니다|불가능합니다|거절|곤란합니다)",
+            "~(?:도와|도움|답변|대답|응답|제공|생성|작성|처리|수행|응할|응해|알려|지원)~수(?:가|는)? 없",
+            "~(?:요청|질문|부탁)~(?:어렵습니다|불가능합니다|거절|곤란합니다)",
         ],
+        others: &[],
         doubts: &[
             "(?:저는 |저도 )?(?:잘 |정확히(?:는)? |확실히(?:는)? )?(?:모르겠|모릅니다|알지 못)",
             "(?:저는 )?~(?:확실하지 않|확신할 수 없|확신하지 못|확신이 없|장담할 수 없|확인할 수 없)",

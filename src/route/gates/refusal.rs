@@ -34,6 +34,12 @@ static REFUSALS: LazyLock<RegexSet> = LazyLock::new(|| {
     RegexSet::new(patterns).expect("the table's expressions are right, as its tests prove")
 });
 
+/// What begins like a refusal and is none.
+static OTHERS: LazyLock<RegexSet> = LazyLock::new(|| {
+    let patterns = LANGUAGES.iter().flat_map(|phrases| phrases.others);
+    RegexSet::new(patterns).expect("the table's expressions are right, as its tests prove")
+});
+
 static DOUBTS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
     let patterns = LANGUAGES.iter().map(|phrases| {
         let openers = phrases.openers();
@@ -47,6 +53,7 @@ static DOUBTS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
 /// Compiles the expressions, so that no request waits for that.
 pub(super) fn prepare() {
     LazyLock::force(&REFUSALS);
+    LazyLock::force(&OTHERS);
     LazyLock::force(&DOUBTS);
 }
 
@@ -58,7 +65,8 @@ pub(super) fn is_one(look: &Look<'_>) -> bool {
     if look.choice.finish == Some(Finish::Refusal) || parts.any(|part| is_refusal(&part.content)) {
         return true;
     }
-    look.calls.is_empty() && REFUSALS.is_match(&lead(&look.text))
+    let lead = lead(&look.text);
+    look.calls.is_empty() && REFUSALS.is_match(&lead) && !OTHERS.is_match(&lead)
 }
 
 /// Whether the first words say that the model does not know.

@@ -62,7 +62,7 @@ impl Resolver<'_> {
         let mut gates = Vec::new();
         for (index, section) in sections.iter().enumerate() {
             self.path.push(index.to_string());
-            self.add(section, depth, &mut gates);
+            gates.extend(self.gate(section, depth));
             self.path.pop();
         }
         // Who decides for nothing decides first.
@@ -70,15 +70,15 @@ impl Resolver<'_> {
         gates
     }
 
-    fn add(&mut self, section: &GateSection, depth: usize, gates: &mut Vec<Gate>) {
+    fn gate(&mut self, section: &GateSection, depth: usize) -> Option<Gate> {
         self.gates += 1;
         if self.gates == GATES_MAX + 1 {
-            self.error::<()>("", format!("a step may have {GATES_MAX} gates"));
+            return self.error("", format!("a step may have {GATES_MAX} gates"));
         }
         match section {
-            _ if self.gates > GATES_MAX => {}
-            ScalarOr::Scalar(word) => gates.extend(word.gates()),
-            ScalarOr::Collection(form) => gates.extend(self.form(form, depth)),
+            _ if self.gates > GATES_MAX => None,
+            ScalarOr::Scalar(word) => Some(word.gate()),
+            ScalarOr::Collection(form) => self.form(form, depth),
         }
     }
 
@@ -102,15 +102,9 @@ impl Resolver<'_> {
             GateForm::Any(sections) => self.group("any", sections, depth).map(Gate::Any),
             GateForm::Not(section) => {
                 self.path.push("not".to_owned());
-                let mut gates = Vec::new();
-                self.add(section, depth + 1, &mut gates);
+                let gate = self.gate(section, depth + 1);
                 self.path.pop();
-                // `default` is several.
-                let gate = match gates.len() {
-                    1 => gates.pop()?,
-                    _ => Gate::Any(gates),
-                };
-                Some(Gate::Not(Box::new(gate)))
+                Some(Gate::Not(Box::new(gate?)))
             }
         }
     }
@@ -238,19 +232,17 @@ impl Resolver<'_> {
 }
 
 impl GateWord {
-    fn gates(self) -> Vec<Gate> {
-        let gate = match self {
-            Self::Default => {
-                return vec![
-                    Gate::Refusal,
-                    Gate::Empty,
-                    Gate::Truncated,
-                    Gate::ContentFilter,
-                    Gate::InvalidJson,
-                    Gate::InvalidToolCall,
-                    Gate::Repetition,
-                ];
-            }
+    fn gate(self) -> Gate {
+        match self {
+            Self::Default => Gate::Any(vec![
+                Gate::Refusal,
+                Gate::Empty,
+                Gate::Truncated,
+                Gate::ContentFilter,
+                Gate::InvalidJson,
+                Gate::InvalidToolCall,
+                Gate::Repetition,
+            ]),
             Self::Refusal => Gate::Refusal,
             Self::Empty => Gate::Empty,
             Self::Truncated => Gate::Truncated,
@@ -260,7 +252,6 @@ impl GateWord {
             Self::Repetition => Gate::Repetition,
             Self::Unsure => Gate::Unsure,
             Self::WrongLanguage => Gate::WrongLanguage,
-        };
-        vec![gate]
+        }
     }
 }

@@ -15,7 +15,7 @@ pub type GateSection = ScalarOr<GateWord, GateForm>;
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub enum GateWord {
-    /// All of `refusal`, `empty`, `truncated`, `content_filter`, `invalid_json`, `invalid_tool_call`, `repetition`.
+    /// Any of `refusal`, `empty`, `truncated`, `content_filter`, `invalid_json`, `invalid_tool_call`, `repetition`.
     Default,
     /// The answer is a refusal: the provider says so, or its beginning does, in one of twelve languages.
     Refusal,
@@ -43,11 +43,11 @@ pub enum GateWord {
 pub enum GateForm {
     /// The tokens were less likely than this: natural logarithms, 0 or less. Without log-probabilities it says nothing.
     LogprobBelow(ScalarOr<f64, LogprobSection>),
-    /// The text has fewer characters.
+    /// The text has fewer characters; an answer that calls tools passes.
     ShorterThan(u32),
     /// The text matches a regular expression.
     Matches(String),
-    /// The text does not match a regular expression.
+    /// The text does not match a regular expression; an answer that only calls tools passes.
     NotMatches(String),
     /// A model scores the answer.
     Judge(JudgeSection),

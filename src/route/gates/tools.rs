@@ -2,17 +2,22 @@
 
 use serde_json::Value;
 
-use super::Outcome;
 use super::look::Look;
 use super::schema::{self, Fit};
+use super::{Outcome, TEXT_MAX};
 use crate::dialect::common::{Content, Finish, Function, Request, Tool, ToolChoice};
+
+/// The most calls of an answer that are looked at, and of all their arguments, in bytes.
+const CALLS_MAX: usize = 128;
+const ARGUMENTS_MAX: usize = TEXT_MAX;
 
 pub(super) fn judge(look: &Look<'_>, request: &Request) -> Outcome {
     if look.choice.finish == Some(Finish::MalformedCall) || misses(look, request) {
         return Outcome::Fired;
     }
-    let mut is_unknown = false;
-    for (name, arguments) in &look.calls {
+    let mut is_unknown = look.calls.len() > CALLS_MAX;
+    let mut bytes = 0;
+    for (name, arguments) in look.calls.iter().take(CALLS_MAX) {
         let Some(function) = request.functions().find(|function| function.name == *name) else {
             if is_open(request) {
                 is_unknown = true;
@@ -20,6 +25,10 @@ pub(super) fn judge(look: &Look<'_>, request: &Request) -> Outcome {
             }
             return Outcome::Fired;
         };
+        bytes += arguments.len();
+        if bytes > ARGUMENTS_MAX {
+            return Outcome::Unknown;
+        }
         match fit(function, arguments) {
             Fit::Fits => {}
             Fit::Misfits => return Outcome::Fired,
@@ -68,9 +77,6 @@ fn fit(function: &Function, arguments: &str) -> Fit {
         "" => "{}",
         arguments => arguments,
     };
-    if arguments.len() > super::TEXT_MAX {
-        return Fit::Unknown;
-    }
     match (
         serde_json::from_str::<Value>(arguments),
         &function.parameters,

@@ -51,6 +51,9 @@ fn gates_stand_in_each_other() {
         Some("matches")
     );
     assert_eq!(escalated("[{ not: default }]", "Yes."), Some("not"));
+    let default = "[{ all: [default, { shorter_than: 20 }] }]";
+    assert_eq!(escalated(default, "I can't help."), Some("all"));
+    assert_eq!(escalated(default, "Yes."), None);
 }
 
 #[test]
@@ -236,6 +239,18 @@ fn the_mean_and_the_worst_tenth_count() {
         "{ logprob_below: { mean: -9, tail: -3.0 } }",
         &[f64::NEG_INFINITY, f64::NAN]
     ));
+}
+
+#[test]
+fn texts_are_not_asked_of_an_answer_that_calls_tools() {
+    let called = of_parts(vec![call("f", "{}")]);
+    for gate in ["{ shorter_than: 5 }", "{ not_matches: x }"] {
+        assert_eq!(
+            outcome(gate, &request("?"), &called),
+            Outcome::Passed,
+            "{gate}"
+        );
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::super::look::Look;
 use super::*;
-use crate::dialect::common::{Collector, Context, ToolChoice};
+use crate::dialect::common::{Collector, Context, Format, ToolChoice};
 use crate::dialect::recorded::{self, Recorded};
 
 /// A recorded exchange in the common form. None where it is no answer of a model's, or an error under status 200.
@@ -95,8 +95,8 @@ fn is_right(gate: &str, recorded: &Recorded, request: &Request, answer: &Answer)
     match gate {
         "refusal" => READ.iter().any(|read| look.text.starts_with(read)),
         "empty" => {
-            let json = serde_json::from_slice(&recorded.body());
-            json.is_ok_and(|json| !says_something(&json))
+            let pieces = pieces(recorded);
+            !pieces.is_empty() && !pieces.iter().any(says_something)
         }
         "invalid_tool_call" => {
             let is_missing =
@@ -108,6 +108,19 @@ fn is_right(gate: &str, recorded: &Recorded, request: &Request, answer: &Answer)
                     .any(|(name, arguments)| !is_callable(request, name, arguments))
         }
         _ => false,
+    }
+}
+
+/// An answer's JSON, or that of each event of a stream. A binary stream has none.
+fn pieces(recorded: &Recorded) -> Vec<Value> {
+    let body = String::from_utf8_lossy(&recorded.body()).into_owned();
+    let read = |text: &str| serde_json::from_str(text).ok();
+    match read(&body) {
+        Some(whole) => vec![whole],
+        None => body
+            .lines()
+            .filter_map(|line| read(line.strip_prefix("data: ")?))
+            .collect(),
     }
 }
 
@@ -155,9 +168,21 @@ fn gates_alarms_over_all_recordings_are_right_and_stand_in_the_page() {
         .iter()
         .filter_map(|recorded| Some((recorded, exchange(recorded)?)))
         .collect();
+    let count = |is_counted: &dyn Fn(&Request, &Answer) -> bool| {
+        let mut counted = 0;
+        for (_, (request, answer)) in &exchanges {
+            counted += usize::from(is_counted(request, answer));
+        }
+        counted
+    };
     let mut table = format!(
-        "Of {} answers:\n\n| gate | alarms | right | false | cannot tell |\n|---|--:|--:|--:|--:|\n",
-        exchanges.len()
+        "Of {} answers, {} of them to requests for JSON and {} with tool calls:\n\n| gate | alarms | right | false | cannot tell |\n|---|--:|--:|--:|--:|\n",
+        exchanges.len(),
+        count(&|request, _| request.format != Format::Text),
+        count(&|_, answer| answer
+            .choices
+            .iter()
+            .any(|choice| !Look::at(choice).calls.is_empty())),
     );
     let mut false_alarms = 0;
     for gate in DEFAULT.into_iter().chain(["unsure", "wrong_language"]) {
@@ -202,4 +227,42 @@ fn gates_alarms_over_all_recordings_are_right_and_stand_in_the_page() {
         stands == table,
         "docs/gates.md is stale: run UPDATE=1 cargo test gates_alarms"
     );
+}
+
+/// Characters of 32 tokens.
+const BEGINNING: usize = 128;
+
+#[test]
+fn the_beginning_of_a_recorded_answer_is_judged_as_all_of_it() {
+    let gates = good("[refusal, empty, unsure]");
+    assert_eq!(gates.hold(), Hold::First(32));
+    for (request, answer) in recorded::all().iter().filter_map(exchange) {
+        let Some(choice) = answer.choices.first() else {
+            continue;
+        };
+        let text: String = Look::at(choice).text.chars().take(BEGINNING).collect();
+        let is_text = |part: &Part| matches!(part.content, Content::Text { .. });
+        if text.is_empty() || !choice.parts.iter().all(is_text) {
+            continue;
+        }
+        let beginning = of_parts(vec![Part::text(text)]);
+        let opinions = Opinions::default();
+        let evidence = |answer, is_whole| Evidence {
+            request: &request,
+            answer,
+            is_whole,
+            opinions: &opinions,
+            seed: 0,
+            clock: &Instant::now,
+        };
+        let is_escalated = |answer, is_whole| {
+            let judgement = gates.judge(&evidence(answer, is_whole));
+            matches!(judgement.verdict, Verdict::Escalated(_))
+        };
+        assert_eq!(
+            is_escalated(&beginning, false),
+            is_escalated(&answer, true),
+            "{answer:?}"
+        );
+    }
 }

@@ -133,6 +133,16 @@ const REFUSALS: &[(&str, &[&str])] = &[
 /// Answers that are none, though they speak of not being able, are sorry, or quote one who refuses.
 const ANSWERS: &[&str] = &[
     "I can't believe it: your code works!",
+    "I can't help but admire this solution.",
+    "I won't give up on this: here is the second try.",
+    "Sorry, I can't make it on Friday. Could we meet on Monday?",
+    "I can't say enough good things about this library.",
+    "Ich werde nicht aufgeben, bis es läuft.",
+    "Leider kann ich am Freitag nicht kommen. Passt Montag?",
+    "Malheureusement, je ne peux pas venir vendredi.",
+    "很抱歉，我明天无法参加会议。",
+    "申し訳ありませんが、明日の会議には出席できません。",
+    "죄송하지만 내일 회의에 참석할 수 없습니다.",
     "I cannot stress enough how important backups are.",
     "\"I'm sorry, but I can't help with that\" is what the model says when it refuses.",
     "> I can't help with that.\n\nThis is the sentence that you asked about.",
