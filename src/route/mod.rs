@@ -1,6 +1,12 @@
 //! From the name that an application asks for to the target that answers.
 
+pub mod chance;
+mod course;
 pub mod gates;
+pub mod health;
+mod model;
+pub mod pick;
+pub mod retry;
 mod section;
 
 pub use course::{Course, Ended, Next, Surroundings};

@@ -198,6 +198,11 @@ impl Gates {
         })
     }
 
+    /// Whether any of them asks models.
+    pub fn asks_models(&self) -> bool {
+        self.gates.iter().any(Gate::asks_models)
+    }
+
     /// The gates that look at an answer themselves, in their order.
     fn leaves(&self) -> Vec<&Gate> {
         let mut leaves = Vec::new();
