@@ -5,6 +5,7 @@
 mod allowance;
 mod answer;
 mod api;
+mod calls;
 mod credentials;
 mod dial;
 mod failure;
@@ -19,12 +20,12 @@ mod upstream;
 
 pub use allowance::{Allowance, Amounts, Left, Taken};
 pub use answer::{Answer, Body, Head};
+pub use calls::check_calls;
 pub use dial::{Destination, Dialer};
 pub use failure::{Failure, FailureKind, Phase};
 pub use section::{
     CircuitSection, HealthSection, ProviderSection, RetrySection, TimeoutSection, Timeouts,
 };
-pub use settings::check_calls;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;

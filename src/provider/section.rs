@@ -126,8 +126,8 @@ pub struct RetrySection {
     /// The pause before a repeat: by chance between the two, where the larger bound begins at twice the smaller and doubles
     /// with each repeat. `200ms..2s` by default.
     pub backoff: Option<DurationRange>,
-    /// How many repeats a target gets, as a share of its requests of the last seconds, so that a target that fails is not
-    /// also flooded; ten may be made beside. `20%` by default; `100%` is no bound.
+    /// How many repeats a target gets, as a share of its requests of the last seconds, so that one which fails is not also
+    /// flooded. Besides there is a reserve of ten, of which one comes back every 10s. `20%` by default; `100%` is no bound.
     pub budget: Option<Percent>,
 }
 

@@ -1,17 +1,16 @@
 //! From a provider's section to what a call needs; mistakes are told, not passed on.
 
-use std::time::Duration;
-
 use http::{HeaderName, HeaderValue, Uri, header};
 
 use super::api::Api;
+use super::calls::check_calls;
 use super::credentials::{Authorization, Means, VertexSection, region_of, suffix_of};
 use super::dial::Destination;
 use super::known;
 use super::proxy::Proxy;
-use super::section::{DialectName, HealthSection, ProviderSection, RetrySection, TimeoutSection};
+use super::section::{DialectName, ProviderSection};
 use super::simulated::{self, Simulation};
-use crate::config::{Document, ScalarOr};
+use crate::config::Document;
 
 /// A base URL's destination, its `host` field, and its path without the last slash.
 pub(super) fn base(url: &str) -> Result<(Destination, String, String), String> {
@@ -380,68 +379,6 @@ fn check_credentials(name: &str, section: &ProviderSection, document: &mut Docum
                 "there is no credential: its calls will be refused",
             )
             .help("add `api_key`");
-    }
-}
-
-/// What a provider, a model and the defaults say alike of calls, beyond what the schema says.
-pub fn check_calls(
-    path: &[&str],
-    timeout: &TimeoutSection,
-    retry: Option<&RetrySection>,
-    health: Option<&HealthSection>,
-    document: &mut Document,
-) {
-    check_timeouts(path, timeout, document);
-    check_retry(path, retry, document);
-    check_health(path, health, document);
-}
-
-/// No time at all is never enough.
-fn check_timeouts(path: &[&str], timeout: &TimeoutSection, document: &mut Document) {
-    let fields = [
-        ("connect", timeout.connect),
-        ("first_token", timeout.first_token),
-        ("between_tokens", timeout.between_tokens),
-        ("total", timeout.total),
-        ("attempt", timeout.attempt),
-    ];
-    for (field, limit) in fields {
-        if limit.is_some_and(|limit| limit.0.is_zero()) {
-            let place = [path, &["timeout", field]].concat();
-            document
-                .error(&place, format!("with `{field}: 0` every call would fail"))
-                .help("leave it out for its default");
-        }
-    }
-}
-
-/// The longest pause before a repeat: callers wait meanwhile.
-const BACKOFF_MAX: Duration = Duration::from_secs(60);
-
-/// Pauses are for callers who wait.
-fn check_retry(path: &[&str], retry: Option<&RetrySection>, document: &mut Document) {
-    let backoff = retry.and_then(|retry| retry.backoff);
-    if backoff.is_some_and(|backoff| backoff.high.0 > BACKOFF_MAX) {
-        document
-            .error(
-                &[path, &["retry", "backoff"]].concat(),
-                "the pause before a repeat is at most 1m",
-            )
-            .help("`200ms..2s` is its default");
-    }
-}
-
-/// An open circuit is tried again and again: not without a pause.
-fn check_health(path: &[&str], health: Option<&HealthSection>, document: &mut Document) {
-    if let Some(ScalarOr::Collection(circuit)) = health
-        && circuit.probe_every.is_some_and(|pause| pause.0.is_zero())
-    {
-        document
-            .error(
-                &[path, &["health", "probe_every"]].concat(),
-                "with `probe_every: 0` a circuit would never be open",
-            )
-            .help("`health: off` is no circuit");
     }
 }
 

@@ -9,6 +9,17 @@ pub(super) const fn number(chance: u64, place: u64) -> u64 {
     mixed ^ (mixed >> 31)
 }
 
+/// A hash of a text, the same on all replicas and in all releases. Eight bytes at a time: prompts are long.
+pub fn hash(text: &[u8]) -> u64 {
+    let (words, rest) = text.as_chunks::<8>();
+    let mut last = [0; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    let words = words.iter().chain([&last]);
+    words.fold(text.len() as u64, |hash, word| {
+        number(hash ^ u64::from_le_bytes(*word), 0)
+    })
+}
+
 /// A share from 0 to 1, without 1.
 pub(super) fn share(number: u64) -> f64 {
     (number >> 11) as f64 / (1_u64 << 53) as f64

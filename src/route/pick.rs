@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use super::chance::hash;
 use super::chance::{number, share};
 use super::health::Readings;
 use crate::spend::Usd;
@@ -33,7 +34,7 @@ pub enum Pick {
 /// One of several targets.
 #[derive(Clone, Copy, Debug)]
 pub struct Candidate {
-    /// A hash of its name: what keeps conversations with it when others come and go.
+    /// The [`hash`] of its name: what keeps conversations with it when others come and go.
     pub id: u64,
     /// Its share, beside those of the others.
     pub weight: u32,
@@ -41,7 +42,7 @@ pub struct Candidate {
     pub price: Option<Usd>,
     /// What is measured of it.
     pub readings: Readings,
-    /// When it is well again; None if it is.
+    /// Until when it is left alone; None if it may be asked, be it as a probe.
     pub closed_until: Option<Instant>,
 }
 
@@ -60,8 +61,8 @@ const FIRST_OF_TWO: u64 = EXPLORES + 1;
 const SECOND_OF_TWO: u64 = EXPLORES + 2;
 
 /// The order in which candidates, told by their places, are to be asked. The first is the pick, the others follow in the same
-/// spirit; those that are left alone come last, and of them first who is well again soonest. `key` is a hash of what is the
-/// same in all of a conversation.
+/// spirit; those that are left alone come last, and of them first who is well again soonest. `key` is the [`hash`] of what
+/// is the same in all of a conversation.
 pub fn order(
     pick: Pick,
     candidates: &[Candidate],
@@ -104,27 +105,28 @@ struct Rank {
     lot: f64,
 }
 
-/// Money is never a float.
-#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 enum Score {
     Preferred,
+    #[default]
+    Same,
     Price(Usd),
-    Number(f64),
+    /// The bits of a number that is not negative: they are in the order of the numbers.
+    Number(u64),
     Last,
 }
 
-impl Default for Score {
-    fn default() -> Self {
-        Self::Number(0.0)
+impl Score {
+    fn number(number: f64) -> Self {
+        Self::Number(number.abs().to_bits())
     }
 }
 
 impl Rank {
     fn compare(&self, other: &Self) -> Ordering {
-        let score = self.score.partial_cmp(&other.score);
         self.closed_until
             .cmp(&other.closed_until)
-            .then(score.unwrap_or(Ordering::Equal))
+            .then(self.score.cmp(&other.score))
             .then(self.lot.total_cmp(&other.lot))
             .then(self.place.cmp(&other.place))
     }
@@ -134,8 +136,8 @@ fn score(pick: Pick, candidate: &Candidate, key: u64) -> Score {
     match pick {
         Pick::Weighted => Score::default(),
         Pick::Cheapest => candidate.price.map_or(Score::Last, Score::Price),
-        Pick::Sticky => Score::Number(lot(candidate.weight, number(key ^ candidate.id, 0))),
-        Pick::LeastLoaded => Score::Number(load(candidate)),
+        Pick::Sticky => Score::number(lot(candidate.weight, number(key ^ candidate.id, 0))),
+        Pick::LeastLoaded => Score::number(load(candidate)),
         Pick::Fastest => {
             let Readings {
                 latency,
@@ -143,7 +145,7 @@ fn score(pick: Pick, candidate: &Candidate, key: u64) -> Score {
                 ..
             } = candidate.readings;
             let usual = first_token.or(latency);
-            usual.map_or(Score::Last, |usual| Score::Number(usual.as_secs_f64()))
+            usual.map_or(Score::Last, |usual| Score::number(usual.as_secs_f64()))
         }
     }
 }
@@ -212,3 +214,6 @@ fn explore(ranks: &mut [Rank], candidates: &[Candidate]) {
         ranks[index].score = Score::Preferred;
     }
 }
+
+#[cfg(test)]
+mod tests;

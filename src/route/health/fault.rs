@@ -44,12 +44,15 @@ impl Fault {
     /// That of an answer's status: None where it is a success.
     pub const fn of_status(status: u16, retry_after: Option<Duration>) -> Option<Self> {
         Some(match (status, retry_after) {
-            (..400, _) => return None,
+            (..300, _) => return None,
+            // None is followed.
+            (..400, _) => Self::Failed("redirect"),
             (401 | 402, _) => Self::Credential,
             (403, _) => Self::Forbidden,
             (404, _) => Self::Model,
             (429, _) | (503 | 529, Some(_)) => Self::Limited { retry_after },
-            (408, _) => Self::Failed("timeout"),
+            // The second is Bedrock's, for a model that failed.
+            (408 | 424, _) => Self::Failed("status"),
             (..500, _) => Self::Caller,
             _ => Self::Failed("status"),
         })

@@ -240,6 +240,18 @@ impl Body {
     }
 }
 
+// === impl Standing ===
+
+impl Standing {
+    /// When it may be called again; None if it may, be it as a probe.
+    pub fn closed_until(self) -> Option<Instant> {
+        match self {
+            Self::Well | Self::Probing => None,
+            Self::Closed(closed) => Some(closed.until),
+        }
+    }
+}
+
 // === impl Entered ===
 
 impl Entered {
@@ -259,6 +271,11 @@ impl Entered {
         {
             body.circuit.begun(self.passes.circuit, settings);
         }
+    }
+
+    /// Whether all others wait for how this goes: it should not take long.
+    pub const fn is_probe(&self) -> bool {
+        self.passes.account.is_probe || self.passes.bench.is_probe || self.passes.circuit.is_probe
     }
 
     /// It is over. Only the first ending counts.

@@ -144,3 +144,61 @@ impl Kept {
         Arc::strong_count(&self.health) == 1
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(wards: &Wards, account: usize, model: usize) -> Arc<Health> {
+        wards.of(&format!("p{account}"), [0; 32], &format!("m{model}"))
+    }
+
+    #[test]
+    fn made_up_names_displace_each_other_and_not_what_is_in_use() {
+        let wards = Wards::default();
+        let used = of(&wards, 0, 0);
+        (1..3 * MODELS_MAX).for_each(|model| drop(of(&wards, 0, model)));
+        assert_eq!(wards.states(Instant::now()).len(), MODELS_MAX);
+        assert!(Arc::ptr_eq(&used, &of(&wards, 0, 0)));
+        (1..3 * ACCOUNTS_MAX).for_each(|account| drop(of(&wards, account, 0)));
+        assert_eq!(wards.table.lock().wards.len(), ACCOUNTS_MAX);
+        assert!(Arc::ptr_eq(&used, &of(&wards, 0, 0)));
+    }
+
+    #[test]
+    fn the_one_that_was_asked_for_least_recently_goes() {
+        let wards = Wards::default();
+        let first = Arc::downgrade(&of(&wards, 0, 0));
+        let second = Arc::downgrade(&of(&wards, 0, 1));
+        (2..MODELS_MAX).for_each(|model| drop(of(&wards, 0, model)));
+        assert!(first.ptr_eq(&Arc::downgrade(&of(&wards, 0, 0))));
+        drop(of(&wards, 0, MODELS_MAX));
+        assert!(first.upgrade().is_some() && second.upgrade().is_none());
+    }
+
+    #[test]
+    fn what_finds_no_room_is_not_kept_and_still_keeps_its_account() {
+        let wards = Wards::default();
+        let used: Vec<_> = (0..MODELS_MAX).map(|model| of(&wards, 0, model)).collect();
+        let more = of(&wards, 0, MODELS_MAX);
+        assert!(!Arc::ptr_eq(&more, &of(&wards, 0, MODELS_MAX)));
+        drop(used);
+        assert!(!wards.table.lock().wards[0].is_idle());
+        drop(more);
+        assert!(wards.table.lock().wards[0].is_idle());
+    }
+
+    #[test]
+    fn a_target_is_told_by_provider_credential_and_model() {
+        let wards = Wards::default();
+        let health = wards.of("p", [0; 32], "m");
+        assert!(Arc::ptr_eq(&health, &wards.of("p", [0; 32], "m")));
+        for other in [
+            wards.of("q", [0; 32], "m"),
+            wards.of("p", [1; 32], "m"),
+            wards.of("p", [0; 32], "n"),
+        ] {
+            assert!(!Arc::ptr_eq(&health, &other));
+        }
+    }
+}
