@@ -75,6 +75,12 @@ impl Peak {
         self.last = Some((value, now));
     }
 
+    /// Somebody has waited so long in vain: that does not bring it down.
+    pub fn fail(&mut self, waited: Duration, now: Instant) {
+        let known = self.now(now).unwrap_or_default();
+        self.learn(waited.max(known), now);
+    }
+
     /// What it is now: less and less where nothing new comes, so that who once was slow is tried again.
     pub fn now(&self, now: Instant) -> Option<Duration> {
         let (value, at) = self.last?;

@@ -319,32 +319,24 @@ impl Entered {
 
     /// The target has answered, and that is a good sign unless it took very long.
     fn answered(&self, is_slow: bool, now: Instant) {
-        let Passes {
-            account,
-            bench,
-            circuit,
-        } = self.passes;
-        self.health.account.well(account, now);
+        let passes = self.passes;
+        self.health.account.well(passes.account, now);
         let mut body = self.health.body.lock();
-        body.bench.open(bench);
+        body.bench.open(passes.bench);
         body.refusals = 0;
         body.cooldown.well(self.sent);
         match is_slow {
-            false => body.circuit.well(circuit, now),
+            false => body.circuit.well(passes.circuit, now),
             true => {
                 body.last_fault = Some("slow");
                 body.circuit
-                    .failed(circuit, self.settings.as_ref(), true, now);
+                    .failed(passes.circuit, self.settings.as_ref(), true, now);
             }
         }
     }
 
     fn failed(&self, fault: Fault, now: Instant) {
-        let Passes {
-            account,
-            bench,
-            circuit,
-        } = self.passes;
+        let passes = self.passes;
         let was_well = self.health.account.was_well(now);
         let benches_account = match fault {
             Fault::Credential => true,
@@ -352,7 +344,7 @@ impl Entered {
             _ => false,
         };
         if benches_account {
-            self.health.account.bench(account, now);
+            self.health.account.bench(passes.account, now);
         }
         let mut body = self.health.body.lock();
         body.last_fault = Some(fault.name());
@@ -361,29 +353,27 @@ impl Entered {
             Fault::Model | Fault::Forbidden => {
                 body.refusals = body.refusals.saturating_add(1);
                 if !was_well || body.refusals >= REFUSALS_MAX {
-                    body.bench.bench(bench, now);
+                    body.bench.bench(passes.bench, now);
                 }
             }
             Fault::Limited { retry_after } => body.cooldown.limited(self.sent, retry_after, now),
             Fault::Failed(_) => {
+                let waited = now.saturating_duration_since(self.sent);
+                body.latency.fail(waited, now);
                 body.circuit
-                    .failed(circuit, self.settings.as_ref(), false, now);
+                    .failed(passes.circuit, self.settings.as_ref(), false, now);
             }
         }
     }
 
     /// Gives back the places of a probe.
     fn leave(&self) {
-        let Passes {
-            account,
-            bench,
-            circuit,
-        } = self.passes;
-        self.health.account.leave(account);
-        if bench.is_probe || circuit.is_probe {
+        let passes = self.passes;
+        self.health.account.leave(passes.account);
+        if passes.bench.is_probe || passes.circuit.is_probe {
             let mut body = self.health.body.lock();
-            body.bench.leave(bench);
-            body.circuit.gate.leave(circuit);
+            body.bench.leave(passes.bench);
+            body.circuit.gate.leave(passes.circuit);
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::chance::Chance;
 use crate::route::retry::Retry;
 
 /// How many worlds `cargo test` makes.
-const SEEDS: u64 = 100;
+const SEEDS: u64 = 200;
 
 const TARGETS: usize = 3;
 
@@ -31,7 +31,7 @@ const HEALED: Duration = Duration::from_secs(40);
 const TIMEOUT: Duration = Duration::from_secs(8);
 
 /// A request comes to each target so often, at least.
-const APART_MICROS: u64 = 400_000;
+const APART_MICROS: u64 = 800_000;
 
 /// What a world is like.
 #[derive(Clone, Copy, Debug)]
