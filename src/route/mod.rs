@@ -1,6 +1,6 @@
 //! From the name that an application asks for to the target that answers.
 
-pub mod chance;
+mod chance;
 mod course;
 pub mod gates;
 pub mod health;

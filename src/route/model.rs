@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::Providers;
 use super::gates::{Gates, Hold};
 use super::health::{Health, HealthSettings, Wards};
-use super::pick::Pick;
+use super::pick::{self, Pick};
 use super::retry::Retry;
 use super::section::{DefaultsSection, HoldWord, MemberSection, ModelSection, StepSection};
 use crate::config::limits::Limits;
@@ -421,7 +421,7 @@ impl Reader<'_> {
         Some(Spot {
             target: target.into(),
             weight,
-            id: hash(target),
+            id: pick::hash(target.as_bytes()),
             timeouts: Timeouts::resolve(timeouts),
             retry: Retry::resolve(retry.map(Option::as_ref)),
             health: HealthSettings::resolve(health.map(Option::as_ref)),
@@ -436,14 +436,6 @@ impl Reader<'_> {
             },
         })
     }
-}
-
-/// A hash that is the same in every process (FNV-1a).
-fn hash(text: &str) -> u64 {
-    let bytes = text.bytes();
-    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
 }
 
 fn stars(text: &str) -> usize {
