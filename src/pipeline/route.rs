@@ -77,7 +77,7 @@ pub(super) async fn route(
                 }
                 return match failures.last_word(&ended) {
                     Word::Own(own, _) if !caller.is_begun() => Ok(Routed::Whole(own)),
-                    Word::Own(_, error) => Err(error.into()),
+                    Word::Own(_, error) => Err((*error).into()),
                     Word::Ours(end) => Err(end),
                 };
             }
