@@ -50,7 +50,7 @@ pub struct Attempt<'a> {
     /// Writes the cost into a stream's usage, where that is asked for.
     pub meter: Option<Box<Meter>>,
     /// What it has taken of the provider's own limits, where those are gone by.
-    pub taken: Option<Taken>,
+    pub taken: Option<&'a Taken>,
     /// Whether the answer will be judged.
     pub is_judged: bool,
 }
@@ -175,7 +175,7 @@ impl Attempt<'_> {
             fields: self.fields,
             body,
             connect: self.timeouts.connect,
-            taken: self.taken.as_ref(),
+            taken: self.taken,
         };
         let answer = self.target.provider.call(&call).await;
         let answer = answer.map_err(|failure| self.no_answer(&failure))?;

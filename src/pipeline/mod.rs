@@ -16,6 +16,7 @@ mod failures;
 mod fare;
 mod fields;
 mod gateway;
+mod hedge;
 mod judge;
 mod meter;
 mod money;

@@ -2,6 +2,7 @@
 //!
 //! So a caller who hangs up, a timeout and a panic all leave the same traces as an answer.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -167,7 +168,7 @@ impl<'a> Record<'a> {
         let judged = self.route[number as usize - 1].1.as_ref();
         let is_success = judged.is_some_and(|judged| judged.status == 200);
         let series = self.series(Some(&trial.place), is_success);
-        self.settle(trial, None, series, None);
+        self.settle(trial, (0, None), series, None);
     }
 
     /// Who was asked, and what came of it; of what is not judged yet `verdict`.
@@ -282,7 +283,7 @@ impl<'a> Record<'a> {
     fn settle(
         &self,
         trial: Trial,
-        status: Option<u16>,
+        ending: (u16, Option<&'static str>),
         series: Option<Arc<Series>>,
         admission: Option<Box<Admission>>,
     ) {
@@ -290,7 +291,10 @@ impl<'a> Record<'a> {
             return;
         };
         let judged = &self.route[trial.number as usize - 1].1;
-        let status = judged.as_ref().map(|judged| judged.status).or(status);
+        let (status, verdict) = match judged {
+            Some(Verdict { word, status }) => (*status, Some(word.clone())),
+            None => (ending.0, ending.1.map(Cow::Borrowed)),
+        };
         let Trial {
             number,
             incoming,
@@ -315,7 +319,8 @@ impl<'a> Record<'a> {
                 key: key.name.clone(),
                 model: asked.clone(),
                 target: target.clone(),
-                status: status.unwrap_or_default(),
+                status,
+                verdict,
                 latency_ms: u32::try_from(latency).unwrap_or(u32::MAX),
                 stream: self.stream,
                 user: asker.user(USER_MAX),
@@ -387,11 +392,11 @@ impl Drop for Record<'_> {
             let is_answer = last.number == self.answers;
             let series = series.take().filter(|_| is_answer);
             let series = series.or_else(|| self.series(Some(&last.place), false));
-            self.settle(last, Some(status), series, admission);
+            self.settle(last, (status, error), series, admission);
         }
         for trial in trials {
             let series = self.series(Some(&trial.place), false);
-            self.settle(trial, Some(status), series, None);
+            self.settle(trial, (status, error), series, None);
         }
         if let Some(admission) = self.admission.take().filter(|_| self.attempts > 0) {
             admission.settle(0);

@@ -28,17 +28,20 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::hedge::Hedges;
 use super::retry::Budget;
 use circuit::Circuit;
 use cooldown::Cooldown;
 use gate::{Gate, Pass, Way};
-use history::{History, Peak};
+use history::{History, Latest, Peak};
 
 /// How one target fares: a model of a provider, called with one credential.
 #[derive(Debug)]
 pub struct Health {
     /// What it may be called again for.
     pub budget: Budget,
+    /// How often another may be called beside it.
+    pub hedges: Hedges,
     provider: Arc<str>,
     model: String,
     account: Arc<Account>,
@@ -56,6 +59,8 @@ struct Body {
     refusals: u32,
     /// How long the first byte takes of what is asked for at present.
     latency: Peak,
+    /// How long whole answers took of late, and streams to begin.
+    latest: [Latest; 2],
     first_token: History,
     /// The time from one token to the next.
     token: History,
@@ -147,6 +152,7 @@ impl Health {
     fn new(provider: &Arc<str>, model: &str, account: &Arc<Account>) -> Self {
         Self {
             budget: Budget::default(),
+            hedges: Hedges::default(),
             provider: provider.clone(),
             model: model.to_owned(),
             account: account.clone(),
@@ -195,6 +201,11 @@ impl Health {
             is_slow: false,
             has_ended: false,
         })
+    }
+
+    /// What so many percent of the latest answers did not take longer than, to begin or in all; None where there were few.
+    pub fn latest(&self, stream: bool, percent: u8) -> Option<Duration> {
+        self.body.lock().latest[usize::from(stream)].share(percent)
     }
 
     /// What is measured of it.
@@ -264,6 +275,7 @@ impl Entered {
         let after = now.saturating_duration_since(self.sent);
         let mut body = self.health.body.lock();
         body.latency.learn(after, now);
+        body.latest[1].learn(after);
         let slow = self.settings.and_then(|settings| settings.slow);
         self.is_slow = body.first_token.learn(after, slow, FIRST_TOKEN_FLOOR);
         if let Some(settings) = &self.settings
@@ -271,6 +283,14 @@ impl Entered {
         {
             body.circuit.begun(self.passes.circuit, settings);
         }
+    }
+
+    /// Another target was faster: an answer would have taken longer than this.
+    pub fn outrun(&mut self, stream: bool, now: Instant) {
+        let after = now.saturating_duration_since(self.sent);
+        let mut body = self.health.body.lock();
+        body.latency.learn(after, now);
+        body.latest[usize::from(stream)].learn(after);
     }
 
     /// Whether all others wait for how this goes: it should not take long.
@@ -299,7 +319,9 @@ impl Entered {
             }
             None => {
                 let after = now.saturating_duration_since(self.sent);
-                self.health.body.lock().latency.learn(after, now);
+                let mut body = self.health.body.lock();
+                body.latency.learn(after, now);
+                body.latest[0].learn(after);
                 false
             }
         };
