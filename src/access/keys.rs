@@ -37,6 +37,8 @@ pub struct Key {
     models: Option<Patterns>,
     /// The first day on which it is refused.
     expires: Option<NaiveDate>,
+    /// Whether it may say at which step of a chain a request begins.
+    pub may_start_at: bool,
     /// What it may cost.
     pub funds: Vec<Arc<Fund>>,
     /// How much it may ask for; None where that is not limited.
@@ -111,6 +113,7 @@ impl Keys {
                     team: team.clone(),
                     models,
                     expires: key.expires.map(|date| date.0),
+                    may_start_at: key.start_at,
                     limiter: counters.limiter("key", &[&name, &key.name], limits),
                     funds: counters
                         .funds(&Owner::Key(team.name.clone(), key_name.clone()), &budgets),
@@ -368,6 +371,7 @@ mod tests {
             team,
             models: None,
             expires: NaiveDate::from_ymd_opt(2027, 1, 1),
+            may_start_at: false,
             funds: Vec::new(),
             limiter: None,
         };

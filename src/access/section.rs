@@ -73,6 +73,9 @@ pub struct KeySection {
     pub models: Option<ModelsSection>,
     /// The first day, in UTC, on which it is refused.
     pub expires: Option<Date>,
+    /// Whether it may say by `x-tollgate-start-at` at which step of a chain, from 1, a request begins.
+    #[serde(default)]
+    pub start_at: bool,
     /// Money per window, within the team's.
     pub budget: Option<BudgetsSection>,
     /// Requests, tokens and concurrency, within the team's.

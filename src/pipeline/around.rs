@@ -6,21 +6,39 @@ use std::time::Instant;
 use super::asked::Asked;
 use super::bill::Bill;
 use crate::dialect::{Tier, Usage};
-use crate::route::Surroundings;
 use crate::route::health::{Health, Readings, Standing};
 use crate::route::pick::Pick;
+use crate::route::{Start, Surroundings};
 use crate::spend::Usd;
 
 /// The targets of a request's model.
 pub struct Around<'a>(pub &'a Asked<'a>);
 
 impl Around<'_> {
-    /// A hash of what is the same in all of the conversation, where that is gone by.
-    pub fn conversation(&self) -> u64 {
-        let mut steps = self.0.model.steps.iter();
-        match steps.any(|step| step.pick == Pick::Sticky) {
-            true => self.0.incoming.conversation(),
+    /// Where the request's course begins.
+    pub fn start(&self) -> Start {
+        let Asked {
+            model,
+            incoming,
+            snapshot,
+            ..
+        } = self.0;
+        let mut steps = model.steps.iter();
+        let usual = match model.steps.iter().any(|step| step.start_at.is_some()) {
+            true => {
+                let forecast = snapshot.forecast(model);
+                let (tokens, _) = forecast.parts(incoming.body().len(), None);
+                model.first_step(tokens)
+            }
             false => 0,
+        };
+        Start {
+            step: self.0.start_at.unwrap_or(usual),
+            is_thrifty: self.0.is_thrifty,
+            conversation: match steps.any(|step| step.pick == Pick::Sticky) {
+                true => incoming.conversation(),
+                false => 0,
+            },
         }
     }
 

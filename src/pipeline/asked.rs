@@ -9,8 +9,8 @@ use super::gateway::Gateway;
 use crate::access::Key;
 use crate::dialect::common::Request;
 use crate::dialect::{Demand, Framing, Incoming, Operation};
-use crate::route::gates::Gates;
-use crate::route::{Model, Target};
+use crate::route::gates::{Gates, Hold};
+use crate::route::{Model, Step, Target};
 use crate::snapshot::Snapshot;
 
 /// A request that may be answered.
@@ -28,6 +28,10 @@ pub struct Asked<'a> {
     pub fields: Vec<(HeaderName, HeaderValue)>,
     /// When the answer must be there.
     pub deadline: Instant,
+    /// The step at which the caller wants it to begin, where he may say so.
+    pub start_at: Option<usize>,
+    /// Whether a budget that is spent wants the cheapest target.
+    pub is_thrifty: bool,
     /// Whether a stream's usage shall tell its cost.
     pub is_metered: bool,
     /// Whether the caller is told from time to time that his stream is still to come, as it may be held back for long.
@@ -62,9 +66,18 @@ impl Asked<'_> {
     pub fn gates(&self, spot: usize) -> Option<&Gates> {
         // Only text is judged.
         let is_text = matches!(self.incoming.operation, Operation::Generate(_));
+        let gates = self.step(spot)?.gates.as_ref();
+        gates.filter(|_| is_text && !self.is_thrifty)
+    }
+
+    /// How much of a stream of the target at a spot is held back until it is judged.
+    pub fn hold(&self, spot: usize) -> Hold {
+        self.step(spot).map_or(Hold::First(0), |step| step.hold)
+    }
+
+    fn step(&self, spot: usize) -> Option<&Step> {
         let mut steps = self.model.steps.iter();
-        let step = steps.find(|step| step.spots.contains(&spot))?;
-        step.gates.as_ref().filter(|_| is_text)
+        steps.find(|step| step.spots.contains(&spot))
     }
 
     /// The target at a spot of its model's.

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use crate::dialect::{Tier, Usage};
 use crate::route::Target;
 use crate::spend::Usd;
-use crate::spend::prices::{Place, Priced, Prices, Tariff};
+use crate::spend::prices::{Priced, Prices, Tariff};
 
 /// One attempt, as far as somebody pays for it.
 pub struct Bill {
@@ -39,7 +39,7 @@ impl Bill {
     /// For a call that is about to be made.
     pub fn new(prices: &Prices, target: &Target) -> Self {
         Self {
-            tariff: tariff(prices, target),
+            tariff: target.tariff(prices),
             is_own: target.provider.is_own,
             time: SystemTime::now().into(),
             began: Instant::now(),
@@ -61,16 +61,4 @@ impl Charge {
             Self::Reported(_, priced) => Some(priced.as_ref()?.cost.usd()),
         }
     }
-}
-
-/// The prices of a target.
-pub fn tariff(prices: &Prices, target: &Target) -> Option<Arc<Tariff>> {
-    let provider = &target.provider;
-    prices.of(&Place {
-        provider: &provider.name,
-        address: &provider.address,
-        house: provider.house(),
-        is_own: provider.is_own,
-        model: &target.model,
-    })
 }

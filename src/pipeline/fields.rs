@@ -34,6 +34,7 @@ fields! {
     X_REQUEST_ID = "x-request-id";
     X_ROUTE = "x-tollgate-route";
     X_SHOULD_RETRY = "x-should-retry";
+    X_START_AT = "x-tollgate-start-at";
     X_TIMEOUT = "x-tollgate-timeout";
     X_UPSTREAM_REQUEST_ID = "x-upstream-request-id";
 }

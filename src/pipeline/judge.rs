@@ -16,11 +16,11 @@ use super::trial::Verdict;
 use super::{End, answer};
 use crate::dialect::common::{self, Answer, Context};
 use crate::dialect::{Dialect, Framing, Incoming, Operation, PathFacts};
+use crate::route::Target;
 use crate::route::gates::{
     Agreement, Evidence, Gates, Hold, Judge, Opinions, Question, Verdict as Judgement, agreement,
 };
 use crate::route::health::Ended;
-use crate::route::{Step, Target};
 
 /// What becomes of an answer.
 pub enum Judged {
@@ -46,13 +46,13 @@ struct Hearing<'b, 'a> {
 /// Judges an answer of a step that has gates; a stream by as much of it as they need.
 pub(super) async fn judge(
     asked: &Asked<'_>,
-    step: &Step,
     target: Target,
     reply: Reply,
     number: u32,
     caller: &mut Caller<'_>,
     record: &mut Record<'_>,
 ) -> Result<Judged, End> {
+    let gates = asked.gates(target.spot);
     let hearing = |gates| Hearing {
         asked,
         gates,
@@ -66,7 +66,7 @@ pub(super) async fn judge(
                 trial.ended(Ended::Well { output_tokens });
                 answer::account(&mut whole, trial);
             }
-            let gate = match (&step.gates, whole.answer.take()) {
+            let gate = match (gates, whole.answer.take()) {
                 (Some(gates), Some(answer)) => {
                     hearing(gates).gate(&answer, true, caller, record).await?
                 }
@@ -86,7 +86,7 @@ pub(super) async fn judge(
             if let Some(trial) = record.trial(number) {
                 trial.first_token();
             }
-            let tokens = match step.hold {
+            let tokens = match asked.hold(target.spot) {
                 Hold::First(tokens) => tokens.into(),
                 Hold::All => u64::MAX,
             };
@@ -102,7 +102,7 @@ pub(super) async fn judge(
                 return Ok(Judged::Failed(target, Box::new(failed)));
             }
             let is_whole = stream.is_complete();
-            let gate = match (&step.gates, stream.heard()) {
+            let gate = match (gates, stream.heard()) {
                 (Some(gates), Some(heard)) => {
                     let answer = heard.answer();
                     hearing(gates)
@@ -217,6 +217,7 @@ impl Hearing<'_, '_> {
                 framing: Framing::Events,
                 fields: Vec::new(),
                 is_metered: false,
+                start_at: None,
                 demand: OnceLock::new(),
                 request: OnceLock::new(),
                 ..*self.asked

@@ -145,6 +145,8 @@ async fn serve(
         framing: ask.framing,
         fields: surface::passed_on(&caller.head().headers),
         deadline: deadline(caller, model.total)?,
+        start_at: start_at(caller, &key, model)?,
+        is_thrifty: money::is_thrifty(gateway, &key, model),
         is_metered: surface::wants_cost(&caller.head().headers, &incoming),
         keeps_alive: incoming.stream
             && model.has_gates()
@@ -304,6 +306,26 @@ async fn ledger_has_room(gateway: &Gateway) -> Result<(), Error> {
         let message = "the gateway cannot record what requests cost at present; try again later";
         Error::new(Kind::LedgerBehind, message).retry_after(LEDGER_WAIT)
     })
+}
+
+/// The step at which the caller wants his request to begin: `x-tollgate-start-at`, from 1.
+fn start_at(caller: &Caller<'_>, key: &Key, model: &Model) -> Result<Option<usize>, Error> {
+    let Some(value) = caller.head().headers.get(&fields::X_START_AT) else {
+        return Ok(None);
+    };
+    let field = fields::X_START_AT.as_str();
+    if !key.may_start_at {
+        let message = format!("this key may not say `{field}`");
+        return Err(Error::invalid(field, message));
+    }
+    let steps = model.steps.len();
+    let step = value.to_str().ok().and_then(|text| text.parse().ok());
+    let step = step.filter(|step| (1..=steps).contains(step));
+    let step = step.ok_or_else(|| {
+        let message = format!("`{field}` is the number of a step, from 1 to {steps}");
+        Error::invalid(field, message)
+    })?;
+    Ok(Some(step - 1))
 }
 
 /// When the answer must be there: the model's limit, or an earlier one that the caller sets.

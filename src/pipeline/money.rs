@@ -7,11 +7,11 @@ use chrono::{DateTime, Utc};
 
 use super::asked::Asked;
 use super::bill::Bill;
-use super::gateway::Notice;
+use super::gateway::{Gateway, Notice};
 use super::not_priced;
 use crate::access::Key;
 use crate::access::budgets::{
-    Allowance, Fund, Page, Part, Refusal, Treasury, Unbounded, WAITING_MAX,
+    Allowance, Fund, Page, Part, Refusal, Treasury, Unbounded, WAITING_MAX, WhenSpent,
 };
 use crate::dialect::{Error, Kind, Paid};
 use crate::route::{Model, Target};
@@ -42,6 +42,17 @@ fn funds<'a>(key: &'a Key, model: &'a Model) -> impl Iterator<Item = &'a Arc<Fun
     let of_model = key.team.per_model.get(&*model.name);
     let of_model = of_model.map_or(&[][..], Vec::as_slice);
     key.funds.iter().chain(of_model).chain(&key.team.funds)
+}
+
+/// Whether one of the budgets is spent that then want the cheapest target.
+pub fn is_thrifty(gateway: &Gateway, key: &Key, model: &Model) -> bool {
+    let mut thrifty =
+        funds(key, model).filter(|fund| fund.budget.when_spent == WhenSpent::Cheapest);
+    thrifty.any(|fund| {
+        let page = fund.page(&gateway.treasury, gateway.treasury.now());
+        let standing = page.standing();
+        standing.spent >= fund.budget.usd + standing.adjusted
+    })
 }
 
 /// The funds of the request's user.

@@ -52,14 +52,16 @@ pub(super) async fn route(
 ) -> Result<Routed, End> {
     let around = Around(asked);
     let [chance, _] = unlike_any_other();
-    let mut course = Course::new(asked.model, around.conversation(), chance);
+    let mut course = Course::new(asked.model, around.start(), chance);
     let mut failures = Failures::default();
     let mut best: Option<Best> = None;
     loop {
         let now = Instant::now();
-        let (spot, pause) = match course.next(&around, now, asked.deadline) {
-            Next::Call(spot) => (spot, None),
-            Next::Repeat(spot, pause) => (spot, Some(pause)),
+        let at = |spot: usize| &asked.model.spots[spot];
+        let (spot, pause, settings) = match course.next(&around, now, asked.deadline) {
+            Next::Call(spot) => (spot, None, at(spot).health.as_ref()),
+            Next::Resort(spot) => (spot, None, None),
+            Next::Repeat(spot, pause) => (spot, Some(pause), at(spot).health.as_ref()),
             Next::End(ended) => {
                 if let Some(best) = best {
                     record.answer_by(best.number);
@@ -72,11 +74,10 @@ pub(super) async fn route(
                 };
             }
         };
-        let at = &asked.model.spots[spot];
         let target = asked.target(spot);
         match pause {
-            None => target.health.budget.first(&at.retry, now),
-            Some(_) if !target.health.budget.repeat(&at.retry, now) => {
+            None => target.health.budget.first(&at(spot).retry, now),
+            Some(_) if !target.health.budget.repeat(&at(spot).retry, now) => {
                 course.skip(spot);
                 continue;
             }
@@ -85,10 +86,9 @@ pub(super) async fn route(
         let now = Instant::now();
         // Whether it may be asked may have changed since it was looked at: then look again.
         let due = course.due(spot, &around, now, asked.deadline);
-        let Ok(entered) = target.health.enter(at.health.as_ref(), now) else {
+        let Ok(entered) = target.health.enter(settings, now) else {
             continue;
         };
-        let step = &asked.model.steps[course.step()];
         let flight = match prepare(asked, target, entered, due, caller, record).await? {
             Prepared::Ready(flight) => flight,
             Prepared::Skipped(error) => {
@@ -123,9 +123,11 @@ pub(super) async fn route(
         let Flight { target, number, .. } = *flight;
         let failed = match reply {
             Err(failed) => failed,
-            Ok(reply) if step.gates.is_none() => return Ok(settled(reply, target, number, record)),
+            Ok(reply) if asked.gates(target.spot).is_none() => {
+                return Ok(settled(reply, target, number, record));
+            }
             Ok(reply) => {
-                let judging = judge(asked, step, target, reply, number, caller, record);
+                let judging = judge(asked, target, reply, number, caller, record);
                 let (target, failed) = match Box::pin(judging).await? {
                     Judged::Passed(routed) => {
                         record.answer_by(number);

@@ -25,6 +25,8 @@ const PROBE_FACTOR: u32 = 3;
 pub enum Next {
     /// Ask the target at this spot.
     Call(usize),
+    /// Ask it though it is slow: nobody else is left.
+    Resort(usize),
     /// Ask it once more, after a pause.
     Repeat(usize, Duration),
     /// Nobody is left.
@@ -38,6 +40,17 @@ pub struct Ended {
     pub retry_after: Option<Duration>,
     /// Whether all that is in the way is that providers take no more for now.
     pub is_limited: bool,
+}
+
+/// Where a course begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Start {
+    /// The first step that is asked.
+    pub step: usize,
+    /// Whether a budget wants the cheapest of all targets, of which no answer is judged.
+    pub is_thrifty: bool,
+    /// A hash of what is the same in all of the conversation.
+    pub conversation: u64,
 }
 
 /// What a course goes by besides what has come of the request so far.
@@ -64,22 +77,24 @@ pub struct Course<'m> {
     out: u64,
     /// Who said that he is not to be asked before a time.
     later: Vec<(usize, Instant)>,
-    /// A hash of what is the same in all of the conversation.
-    key: u64,
+    start: Start,
     chance: u64,
 }
 
 impl<'m> Course<'m> {
     /// The course of a request that has not been anywhere.
-    pub const fn new(model: &'m Model, key: u64, chance: u64) -> Self {
+    pub const fn new(model: &'m Model, start: Start, chance: u64) -> Self {
         Self {
             model,
-            step: 0,
+            step: match start.is_thrifty {
+                true => 0,
+                false => start.step,
+            },
             order: Vec::new(),
             calls: [0; SPOTS_MAX],
             out: 0,
             later: Vec::new(),
-            key,
+            start,
             chance,
         }
     }
@@ -89,7 +104,7 @@ impl<'m> Course<'m> {
         if now >= deadline {
             return Next::End(self.ended(around, now));
         }
-        while self.step < self.model.steps.len() {
+        while self.step < self.steps() {
             self.arrange(around);
             if let Some(spot) = self.best(around) {
                 if self.calls[spot] == 0 {
@@ -104,10 +119,40 @@ impl<'m> Course<'m> {
             }
             self.go_up();
         }
-        match self.waiting(around, now, deadline) {
-            Some((spot, until)) => Next::Repeat(spot, self.pause(spot, now).max(until - now)),
+        if let Some((spot, until)) = self.waiting(around, now, deadline) {
+            return Next::Repeat(spot, self.pause(spot, now).max(until - now));
+        }
+        match self.slow(around) {
+            Some(spot) => Next::Resort(spot),
             None => Next::End(self.ended(around, now)),
         }
+    }
+
+    /// How many steps there are.
+    fn steps(&self) -> usize {
+        match self.start.is_thrifty {
+            true => 1,
+            false => self.model.steps.len(),
+        }
+    }
+
+    /// The targets of the step that it is at.
+    fn spots(&self) -> std::ops::Range<usize> {
+        match self.start.is_thrifty {
+            true => 0..self.model.spots.len(),
+            false => self.model.steps[self.step].spots.clone(),
+        }
+    }
+
+    /// One that has not been asked because it is slow.
+    fn slow(&self, around: &impl Surroundings) -> Option<usize> {
+        let first = self.model.steps.get(self.start.step)?.spots.start;
+        let mut spots = first..self.model.spots.len();
+        let is_slow =
+            |standing| matches!(standing, Standing::Closed(Closed { why: Why::Slow, .. }));
+        spots.find(|spot| {
+            self.calls[*spot] == 0 && self.is_in(*spot) && is_slow(around.standing(*spot))
+        })
     }
 
     /// The step that it is at.
@@ -142,7 +187,7 @@ impl<'m> Course<'m> {
     /// A call failed.
     pub fn failed(&mut self, spot: usize, fault: Fault, now: Instant) {
         match fault {
-            Fault::Caller => self.step = self.model.steps.len(),
+            Fault::Caller => self.step = self.steps(),
             Fault::Credential | Fault::Forbidden | Fault::Model => self.skip(spot),
             Fault::Limited {
                 retry_after: Some(delay),
@@ -201,16 +246,20 @@ impl<'m> Course<'m> {
 
     /// Puts the spots of the step in their order.
     fn arrange(&mut self, around: &impl Surroundings) {
-        let step = &self.model.steps[self.step];
-        if !self.order.is_empty() || step.spots.len() == 1 {
+        let spots = self.spots();
+        if !self.order.is_empty() || spots.len() == 1 {
             return;
         }
+        let pick = match self.start.is_thrifty {
+            true => Pick::Cheapest,
+            false => self.model.steps[self.step].pick,
+        };
         let candidate = |spot: usize| {
             let at = &self.model.spots[spot];
             Candidate {
                 id: at.id,
                 weight: at.weight,
-                price: match step.pick {
+                price: match pick {
                     Pick::Cheapest => around.price(spot),
                     _ => None,
                 },
@@ -221,15 +270,15 @@ impl<'m> Course<'m> {
                 },
             }
         };
-        let candidates: Vec<_> = step.spots.clone().map(candidate).collect();
-        let places = order(step.pick, &candidates, self.key, self.chance);
-        self.order = places.map(|place| step.spots.start + place).collect();
+        let candidates: Vec<_> = spots.clone().map(candidate).collect();
+        let places = order(pick, &candidates, self.start.conversation, self.chance);
+        self.order = places.map(|place| spots.start + place).collect();
     }
 
     /// The target of the step that is asked next: whoever may be well again is asked at once, so that this is known; else, of
     /// those that have been called least, the first.
     fn best(&self, around: &impl Surroundings) -> Option<usize> {
-        let first = self.model.steps[self.step].spots.start;
+        let first = self.spots().start;
         let order = match self.order.is_empty() {
             true => std::slice::from_ref(&first),
             false => &self.order,

@@ -10,7 +10,7 @@ pub mod pick;
 pub mod retry;
 mod section;
 
-pub use course::{Course, Ended, Next, Surroundings};
+pub use course::{Course, Ended, Next, Start, Surroundings};
 pub use model::{Model, Spot, Step, Target};
 pub use section::{DefaultsSection, ModelSection};
 

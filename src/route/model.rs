@@ -4,6 +4,8 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use chrono::Utc;
+
 use super::Providers;
 use super::gates::{Gates, Hold};
 use super::health::{Health, HealthSettings, Wards};
@@ -13,8 +15,10 @@ use super::retry::Retry;
 use super::section::{DefaultsSection, HoldWord, MemberSection, ModelSection, StepSection};
 use crate::config::limits::Limits;
 use crate::config::{Document, ScalarOr, nearest};
+use crate::dialect::{Tier, Usage};
 use crate::provider::{Allowance, Provider, Timeouts};
 use crate::spend;
+use crate::spend::prices::{Place, Prices, Tariff};
 use crate::telemetry::AllowedState;
 
 /// The most targets of one model, over all of its steps.
@@ -48,6 +52,8 @@ pub struct Step {
     pub spots: std::ops::Range<usize>,
     /// How one of several is picked.
     pub pick: Pick,
+    /// Requests with so many tokens begin here.
+    pub start_at: Option<u64>,
     /// What sends a request on to the next step; never of the last.
     pub gates: Option<Gates>,
     /// How much of a stream is held back until they have judged it.
@@ -118,6 +124,45 @@ impl Model {
         self.spots.iter().flat_map(move |spot| spot.allowed(now))
     }
 
+    /// The step at which a request with so many tokens begins.
+    pub fn first_step(&self, prompt_tokens: u64) -> usize {
+        let begins_here = |step: &Step| step.start_at.is_some_and(|tokens| prompt_tokens >= tokens);
+        self.steps.iter().rposition(begins_here).unwrap_or(0)
+    }
+
+    /// Warns of a step that costs more than the one behind it, where prices are known of both.
+    pub fn warn_of_order(&self, prices: &Prices, wards: &Wards, document: &mut Document) {
+        let cheapest = |step: &Step| {
+            let targets = step.spots.clone().map(|spot| self.target(spot, "", wards));
+            let costs = targets.map(|target| {
+                let usual = Usage {
+                    input_tokens: 1_000,
+                    output_tokens: 500,
+                    ..Usage::default()
+                };
+                let priced = target
+                    .tariff(prices)?
+                    .price(&usual, Tier::Standard, Utc::now())?;
+                Some(priced.cost.usd())
+            });
+            costs.min().flatten()
+        };
+        let costs: Vec<_> = self.steps.iter().map(cheapest).collect();
+        for (at, pair) in costs.windows(2).enumerate() {
+            if let [Some(cost), Some(next)] = pair
+                && cost > next
+            {
+                let place = ["models", &self.name, "chain", &at.to_string()];
+                let message = format!(
+                    "this step costs more than the next one ({cost} USD for 1000 tokens in and 500 out, and {next})"
+                );
+                document
+                    .warning(&place, message)
+                    .help("the cheapest step comes first: what it answers well never goes on");
+            }
+        }
+    }
+
     /// Whether any step's answers are judged.
     pub fn has_gates(&self) -> bool {
         self.steps.iter().any(|step| step.gates.is_some())
@@ -165,6 +210,20 @@ impl Model {
             },
             model,
         }
+    }
+}
+
+impl Target {
+    /// What it charges; None where nobody says.
+    pub fn tariff(&self, prices: &Prices) -> Option<Arc<Tariff>> {
+        let provider = &self.provider;
+        prices.of(&Place {
+            provider: &provider.name,
+            address: &provider.address,
+            house: provider.house(),
+            is_own: provider.is_own,
+            model: &self.model,
+        })
     }
 }
 
@@ -247,6 +306,7 @@ impl Reader<'_> {
                     steps.push(Step {
                         spots: first..spots.len(),
                         pick: said.pick.unwrap_or_default(),
+                        start_at: said.start_at.map(|start| start.prompt_tokens.get()),
                         hold: self.hold(&path, said, gates.as_ref()),
                         gates,
                     });
@@ -260,6 +320,7 @@ impl Reader<'_> {
                 steps.push(Step {
                     spots: 0..spots.len(),
                     pick: section.pick.unwrap_or_default(),
+                    start_at: None,
                     gates: None,
                     hold: Hold::First(0),
                 });

@@ -80,9 +80,19 @@ pub struct StepSection {
     pub pick: Option<Pick>,
     /// Gates: when an answer is not good enough, and the next step is asked. docs/gates.md describes each.
     pub escalate_when: Option<GatesSection>,
+    /// Requests with a prompt of so many tokens or more, about, begin at this step.
+    pub start_at: Option<StartSection>,
     /// How much of a stream is held back until the gates have judged it: `{ first: 32 }` tokens, or `all`. By default the least
     /// that lets each of them decide.
     pub hold: Option<HoldSection>,
+}
+
+/// Which requests begin at a step.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StartSection {
+    /// Those with a prompt of so many tokens or more, about.
+    pub prompt_tokens: NonZeroU64,
 }
 
 /// How much of a stream is held back.

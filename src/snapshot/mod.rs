@@ -195,6 +195,9 @@ impl Snapshot {
         let state =
             state.and_then(|section| state::Settings::resolve(section, &["state"], document));
         let prices = Prices::resolve(file.prices, &provider_names, document);
+        for model in models.all() {
+            model.warn_of_order(&prices, &wards, document);
+        }
         let teams = file.teams.into_iter().collect();
         let counters = previous.map_or_else(Arc::default, |previous| previous.counters.clone());
         let keys = Keys::resolve(teams, is_quickstart, &model_names, &counters, document);
