@@ -62,8 +62,7 @@ impl Asked<'_> {
     pub fn gates(&self, spot: usize) -> Option<&Gates> {
         // Only text is judged.
         let is_text = matches!(self.incoming.operation, Operation::Generate(_));
-        let mut steps = self.model.steps.iter();
-        let step = steps.find(|step| step.spots.contains(&spot))?;
+        let step = self.model.step_of(spot);
         step.gates.as_ref().filter(|_| is_text)
     }
 

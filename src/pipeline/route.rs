@@ -98,7 +98,7 @@ pub(super) async fn route(
         let Ok(entered) = target.health.enter(at.health.as_ref(), now) else {
             continue;
         };
-        let step = &asked.model.steps[course.step()];
+        let step = asked.model.step_of(spot);
         let (number, failed) = match call(asked, &target, entered, due, caller, record).await? {
             Called::Answered(number, reply) if step.gates.is_none() => {
                 return Ok(settled(reply, target, number, record));

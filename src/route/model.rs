@@ -115,6 +115,12 @@ impl Model {
         self.spots.iter().flat_map(move |spot| spot.allowed(now))
     }
 
+    /// The step of the target at a spot.
+    pub fn step_of(&self, spot: usize) -> &Step {
+        let before = self.steps.partition_point(|step| step.spots.end <= spot);
+        &self.steps[before]
+    }
+
     /// Whether any step's answers are judged.
     pub fn has_gates(&self) -> bool {
         self.steps.iter().any(|step| step.gates.is_some())
