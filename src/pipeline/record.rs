@@ -170,6 +170,17 @@ impl<'a> Record<'a> {
         self.settle(trial, None, series, None);
     }
 
+    /// What came of the target that was asked first, where another has answered.
+    fn fallback(&self) -> Option<(&Model, &str)> {
+        let (_, model) = self.model.as_ref()?;
+        let is_own = |place: &Place| place.model == model.index;
+        let (first, judged) = self.route.iter().find(|(place, _)| is_own(place))?;
+        let answers = self.place().filter(|answers| is_own(answers))?;
+        let has_answered = matches!(self.outcome, Outcome::Answered(200..300));
+        let judged = judged.as_ref().filter(|_| has_answered)?;
+        (answers.spot != first.spot).then_some((model, &judged.word))
+    }
+
     /// Who was asked, and what came of it; of what is not judged yet `verdict`.
     pub fn route<'r>(&'r self, verdict: &'r str) -> impl Iterator<Item = (&'r str, &'r str)> {
         self.route.iter().map(move |(place, judged)| {
@@ -258,6 +269,9 @@ impl<'a> Record<'a> {
             return None;
         };
         metrics.request(&series, status, took.as_secs_f64());
+        if let Some((model, reason)) = self.fallback() {
+            metrics.fell_back(&model.name, reason);
+        }
         if let (200, Some(error)) = (status, error) {
             metrics.stream_failed(&series, error);
         }
@@ -278,19 +292,24 @@ impl<'a> Record<'a> {
         Some(snapshot.series(&key.team, model, asked, place, is_success, metrics))
     }
 
-    /// Hands an attempt in: to the ledger and to the metrics of tokens and money.
+    /// Hands an attempt in: to the ledger and to the metrics of tokens and money. What came of it, if it was not judged, is how
+    /// its request ended.
     fn settle(
         &self,
         trial: Trial,
-        status: Option<u16>,
+        ended: Option<&Verdict>,
         series: Option<Arc<Series>>,
         admission: Option<Box<Admission>>,
     ) {
         let (Some(key), Some((asked, _)), Some(series)) = (&self.key, &self.model, series) else {
             return;
         };
-        let judged = &self.route[trial.number as usize - 1].1;
-        let status = judged.as_ref().map(|judged| judged.status).or(status);
+        let judged = self.route[trial.number as usize - 1].1.as_ref().or(ended);
+        let word = judged.map_or("ok", |judged| &judged.word);
+        self.gateway.metrics.attempt(&series, word);
+        if let Some(turn) = trial.entered.turn() {
+            self.gateway.tell_turn(&trial.place.target, turn);
+        }
         let Trial {
             number,
             incoming,
@@ -315,7 +334,7 @@ impl<'a> Record<'a> {
                 key: key.name.clone(),
                 model: asked.clone(),
                 target: target.clone(),
-                status: status.unwrap_or_default(),
+                status: judged.map_or(0, |judged| judged.status),
                 latency_ms: u32::try_from(latency).unwrap_or(u32::MAX),
                 stream: self.stream,
                 user: asker.user(USER_MAX),
@@ -380,6 +399,13 @@ impl Drop for Record<'_> {
         if let Some(admission) = &mut self.admission {
             admission.end();
         }
+        let word = match (error, status) {
+            (Some(error), _) => error.into(),
+            (None, 200..300) => "ok".into(),
+            (None, status) => status.to_string().into(),
+        };
+        let ended = Verdict { word, status };
+        let ended = Some(&ended);
         let mut series = self.count(status, error);
         let mut trials = std::mem::take(&mut self.trials);
         if let Some(last) = trials.pop() {
@@ -387,11 +413,11 @@ impl Drop for Record<'_> {
             let is_answer = last.number == self.answers;
             let series = series.take().filter(|_| is_answer);
             let series = series.or_else(|| self.series(Some(&last.place), false));
-            self.settle(last, Some(status), series, admission);
+            self.settle(last, ended, series, admission);
         }
         for trial in trials {
             let series = self.series(Some(&trial.place), false);
-            self.settle(trial, Some(status), series, None);
+            self.settle(trial, ended, series, None);
         }
         if let Some(admission) = self.admission.take().filter(|_| self.attempts > 0) {
             admission.settle(0);

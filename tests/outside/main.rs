@@ -55,3 +55,4 @@ mod operations;
 mod quickstart;
 mod reload;
 mod state;
+mod targets;

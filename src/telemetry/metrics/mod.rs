@@ -6,6 +6,7 @@ mod ledger;
 mod register;
 mod requests;
 mod state;
+mod targets;
 #[cfg(test)]
 mod tests;
 
@@ -14,6 +15,7 @@ pub use budgets::{BudgetState, UsersState};
 pub use ledger::LedgerState;
 pub use requests::Series;
 pub use state::StateMetrics;
+pub use targets::TargetState;
 
 use prometheus::{
     Encoder, HistogramVec, IntCounter, IntCounterVec, IntGauge, Registry, TextEncoder,
@@ -24,6 +26,7 @@ use budgets::BudgetMetrics;
 use ledger::LedgerMetrics;
 use register::{counter, counters, fraction, gauge, histograms};
 use requests::RequestMetrics;
+use targets::TargetMetrics;
 
 /// Upper bounds in seconds: gates look at what is there, in linear time.
 const GATE_BUCKETS: &[f64] = &[0.000_001, 0.000_01, 0.000_1, 0.001, 0.01, 0.1];
@@ -35,6 +38,7 @@ pub struct Metrics {
     ledger: LedgerMetrics,
     budgets: BudgetMetrics,
     allowed: AllowedMetrics,
+    targets: TargetMetrics,
     gates: IntCounterVec,
     gate_duration: HistogramVec,
     reloads: IntCounterVec,
@@ -61,6 +65,7 @@ impl Metrics {
             ledger: LedgerMetrics::new(registry),
             budgets: BudgetMetrics::new(registry),
             allowed: AllowedMetrics::new(registry),
+            targets: TargetMetrics::new(registry),
             gates: counters(
                 registry,
                 "tollgate_gate_decisions_total",
@@ -159,6 +164,11 @@ impl Metrics {
         self.allowed.stand(states);
     }
 
+    /// Puts down how targets fare; those that are no more are forgotten.
+    pub fn targets(&self, states: impl Iterator<Item = TargetState>) {
+        self.targets.stand(states);
+    }
+
     /// A share of a team's budget was reached.
     pub fn alerted(&self, team: &str) {
         self.budgets.alerted(team);
@@ -172,6 +182,16 @@ impl Metrics {
     /// Counts a request that got as far as a model.
     pub fn request(&self, series: &Series, status: u16, seconds: f64) {
         self.requests.request(series, status, seconds);
+    }
+
+    /// Counts an attempt, and what came of it: `ok`, a status, or a word of ours.
+    pub fn attempt(&self, series: &Series, outcome: &str) {
+        self.requests.attempt(series, outcome);
+    }
+
+    /// Counts a request that was answered by another target than the one asked first, and what came of that one.
+    pub fn fell_back(&self, model: &str, reason: &str) {
+        self.requests.fell_back(model, reason);
     }
 
     /// Counts a stream that broke off after its head. `error` is a code word of ours.

@@ -14,10 +14,15 @@ const DURATION_BUCKETS: &[f64] = &[
 /// Kinds of tokens that are counted apart. `input` and `output` are everything, the others parts of them.
 const TOKEN_TYPES: [&str; 5] = ["input", "output", "cache_read", "cache_write", "reasoning"];
 
+/// What comes of nearly every attempt.
+const OK: &str = "ok";
+
 /// What requests came to.
 pub(super) struct RequestMetrics {
     requests: IntCounterVec,
     duration: HistogramVec,
+    attempts: IntCounterVec,
+    fallbacks: IntCounterVec,
     stream_errors: IntCounterVec,
     spend: CounterVec,
     tokens: IntCounterVec,
@@ -31,6 +36,8 @@ pub struct Series {
     /// The status of nearly every request.
     ok: IntCounter,
     duration: Histogram,
+    /// What comes of nearly every attempt.
+    attempts_ok: IntCounter,
     spend: Counter,
     tokens: [IntCounter; TOKEN_TYPES.len()],
     estimated: IntCounter,
@@ -54,6 +61,18 @@ impl RequestMetrics {
                 "From the head of a request to the last byte of its answer.",
                 DURATION_BUCKETS,
                 &["model", "target"],
+            ),
+            attempts: counters(
+                registry,
+                "tollgate_attempts_total",
+                "Calls to targets by what came of them: ok, a status, a failure, or the gate that it did not pass.",
+                &["model", "target", "outcome"],
+            ),
+            fallbacks: counters(
+                registry,
+                "tollgate_fallbacks_total",
+                "Requests answered by another target than the one asked first, by what came of that one.",
+                &["model", "reason"],
             ),
             stream_errors: counters(
                 registry,
@@ -96,6 +115,7 @@ impl RequestMetrics {
                 .requests
                 .with_label_values(&[team, model, target, "200"]),
             duration: self.duration.with_label_values(&[model, target]),
+            attempts_ok: self.attempts.with_label_values(&[model, target, OK]),
             spend: self.spend.with_label_values(&[team, model]),
             tokens: TOKEN_TYPES.map(|kind| self.tokens.with_label_values(&[team, model, kind])),
             estimated: self.estimated.with_label_values(&[team, model]),
@@ -114,6 +134,23 @@ impl RequestMetrics {
             }
         }
         series.duration.observe(seconds);
+    }
+
+    /// Counts an attempt.
+    pub fn attempt(&self, series: &Series, outcome: &str) {
+        match outcome {
+            OK => series.attempts_ok.inc(),
+            _ => {
+                let [_, model, target] = &series.labels;
+                let labels = [model.as_str(), target, outcome];
+                self.attempts.with_label_values(&labels).inc();
+            }
+        }
+    }
+
+    /// Counts a request that was answered by another target than the first.
+    pub fn fell_back(&self, model: &str, reason: &str) {
+        self.fallbacks.with_label_values(&[model, reason]).inc();
     }
 
     /// Counts a stream that broke off after its head. `error` is a code word of ours.
