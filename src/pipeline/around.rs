@@ -5,10 +5,11 @@ use std::time::Instant;
 
 use super::asked::Asked;
 use super::bill::Bill;
-use crate::dialect::{Tier, Usage};
-use crate::route::Surroundings;
+use crate::access::limits::Forecast;
+use crate::dialect::{Incoming, Tier, Usage};
 use crate::route::health::{Health, Readings, Standing};
 use crate::route::pick::Pick;
+use crate::route::{Model, Surroundings};
 use crate::spend::Usd;
 
 /// The targets of a request's model.
@@ -17,11 +18,7 @@ pub struct Around<'a>(pub &'a Asked<'a>);
 impl Around<'_> {
     /// A hash of what is the same in all of the conversation, where that is gone by.
     pub fn conversation(&self) -> u64 {
-        let mut steps = self.0.model.steps.iter();
-        match steps.any(|step| step.pick == Pick::Sticky) {
-            true => self.0.incoming.conversation(),
-            false => 0,
-        }
+        conversation(self.0.model, self.0.incoming)
     }
 
     fn ask<T>(&self, spot: usize, ask: impl FnOnce(&Arc<Health>) -> T) -> T {
@@ -54,13 +51,26 @@ impl Surroundings for Around<'_> {
             ..
         } = self.0;
         let bill = Bill::new(&snapshot.prices, &self.0.target(spot));
-        let forecast = snapshot.forecast(model);
-        let (input_tokens, output_tokens) = forecast.parts(incoming.body().len(), None);
-        let usage = Usage {
-            input_tokens,
-            output_tokens,
-            ..Usage::default()
-        };
-        Some(bill.price(&usage, Tier::Standard)?.cost.usd())
+        usual_price(&bill, snapshot.forecast(model), incoming)
     }
+}
+
+/// A hash of what is the same in all of a request's conversation, where that is gone by.
+pub(super) fn conversation(model: &Model, incoming: &Incoming) -> u64 {
+    let mut steps = model.steps.iter();
+    match steps.any(|step| step.pick == Pick::Sticky) {
+        true => incoming.conversation(),
+        false => 0,
+    }
+}
+
+/// What a request such as this one usually costs.
+pub(super) fn usual_price(bill: &Bill, forecast: &Forecast, incoming: &Incoming) -> Option<Usd> {
+    let (input_tokens, output_tokens) = forecast.parts(incoming.body().len(), None);
+    let usage = Usage {
+        input_tokens,
+        output_tokens,
+        ..Usage::default()
+    };
+    Some(bill.price(&usage, Tier::Standard)?.cost.usd())
 }
