@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
+use super::Refusal;
 use super::bound::Bound;
 use super::fields::{X_AMZN_ERRORTYPE, X_DROPPED, X_UPSTREAM_REQUEST_ID};
 use super::meter::Meter;
@@ -49,7 +50,7 @@ pub struct Attempt<'a> {
     /// Writes the cost into a stream's usage, where that is asked for.
     pub meter: Option<Box<Meter>>,
     /// What it has taken of the provider's own limits, where those are gone by.
-    pub taken: Option<Taken>,
+    pub taken: Option<&'a Taken>,
     /// Whether the answer will be judged.
     pub is_judged: bool,
 }
@@ -63,6 +64,7 @@ pub enum Reply {
 }
 
 /// What came back for one request.
+#[expect(clippy::large_enum_variant, reason = "the large one is the common one")]
 pub enum Sent {
     /// The beginning of an answer.
     Answer(Answer),
@@ -107,9 +109,9 @@ pub struct Failed {
 /// What a caller is told of an attempt that failed.
 pub enum Told {
     /// The provider's own error: as an answer, and as it was understood.
-    Own(Box<Whole>, Error),
-    /// An error of ours, and what the operator is told besides.
-    Ours(Error, String),
+    Own(Box<Whole>, Box<Error>),
+    /// An error of ours.
+    Ours(Box<Refusal>),
 }
 
 /// A whole answer that was read.
@@ -173,7 +175,7 @@ impl Attempt<'_> {
             fields: self.fields,
             body,
             connect: self.timeouts.connect,
-            taken: self.taken.as_ref(),
+            taken: self.taken,
         };
         let answer = self.target.provider.call(&call).await;
         let answer = answer.map_err(|failure| self.no_answer(&failure))?;
@@ -317,7 +319,7 @@ impl Attempt<'_> {
         let mut failed = self.failed_itself(&error, head);
         if dialect == self.incoming.operation.dialect() {
             let whole = Whole::new(head.status, passed_back(head), body);
-            failed.told = Told::Own(Box::new(whole), error);
+            failed.told = Told::Own(Box::new(whole), Box::new(error));
         }
         Ok(failed)
     }
@@ -334,7 +336,10 @@ impl Attempt<'_> {
                 word: status.as_u16().to_string().into(),
                 status: status.as_u16(),
             },
-            told: Told::Own(Box::new(self.own_error(error, head)), error.clone()),
+            told: Told::Own(
+                Box::new(self.own_error(error, head)),
+                Box::new(error.clone()),
+            ),
             may_cost: false,
             refused_credential: None,
         }
@@ -412,10 +417,17 @@ impl Attempt<'_> {
                 word: status.as_u16().to_string().into(),
                 status: error.status().as_u16(),
             },
-            told: Told::Ours(error, format!("status {status}")),
+            told: Told::ours(error, format!("status {status}")),
             may_cost: false,
             refused_credential: Some(status),
         }
+    }
+}
+
+impl Told {
+    fn ours(error: Error, detail: impl Into<String>) -> Self {
+        let detail = Some(detail.into());
+        Self::Ours(Box::new(Refusal { error, detail }))
     }
 }
 
@@ -433,7 +445,7 @@ impl Failed {
                 word: failure.kind.word().into(),
                 status: error.status().as_u16(),
             },
-            told: Told::Ours(error, failure.detail.clone()),
+            told: Told::ours(error, failure.detail.clone()),
             may_cost: failure.may_cost(),
             refused_credential: None,
         }
@@ -448,7 +460,7 @@ impl Failed {
                 word: "error_event".into(),
                 status: error.status().as_u16(),
             },
-            told: Told::Ours(
+            told: Told::ours(
                 error,
                 "the provider ended the stream with an error".to_owned(),
             ),

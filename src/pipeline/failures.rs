@@ -23,7 +23,7 @@ pub struct Failures {
 /// What the caller is told.
 pub enum Word {
     /// A provider's own error.
-    Own(Box<Whole>, Error),
+    Own(Box<Whole>, Box<Error>),
     /// An error of ours.
     Ours(End),
 }
@@ -48,7 +48,7 @@ impl Failures {
         if is_only || last.fault == Fault::Caller {
             return match last.told {
                 Told::Own(own, error) => Word::Own(own, error),
-                Told::Ours(error, detail) => Word::Ours(refusal(error, detail)),
+                Told::Ours(refusal) => Word::Ours(End::Refused(refusal)),
             };
         }
         self.failed.push((name, last));
@@ -61,7 +61,10 @@ impl Failures {
         let said = said.collect::<Vec<_>>().join(", ");
         let details = self.failed.iter().map(|(name, failed)| match &failed.told {
             Told::Own(own, _) => format!("{name}: status {}", own.status),
-            Told::Ours(_, detail) => format!("{name}: {detail}"),
+            Told::Ours(refusal) => {
+                let detail = refusal.detail.as_deref().unwrap_or_default();
+                format!("{name}: {detail}")
+            }
         });
         let detail = details.collect::<Vec<_>>().join("; ");
         let timed_out = StatusCode::GATEWAY_TIMEOUT.as_u16();
@@ -71,19 +74,14 @@ impl Failures {
             false => Kind::Upstream,
         };
         let error = Error::new(kind, format!("no target gave a usable answer ({said})"));
-        refusal(
-            Error {
+        End::Refused(Box::new(Refusal {
+            error: Error {
                 retry_after: ended.retry_after.filter(|_| kind == Kind::Upstream),
                 ..error
             },
-            detail,
-        )
+            detail: Some(detail),
+        }))
     }
-}
-
-fn refusal(error: Error, detail: String) -> End {
-    let detail = Some(detail);
-    End::Refused(Box::new(Refusal { error, detail }))
 }
 
 /// Nobody may be asked at present.

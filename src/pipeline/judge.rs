@@ -11,7 +11,7 @@ use super::attempt::{Failed, Reply, Whole};
 use super::caller::{Caller, unlike_any_other};
 use super::plan::outgoing;
 use super::record::Record;
-use super::route::{Called, Routed, attend, call, close, route};
+use super::route::{Prepared, Routed, attend, close, prepare, route};
 use super::trial::Verdict;
 use super::{End, answer};
 use crate::dialect::common::{self, Answer, Context};
@@ -264,13 +264,19 @@ impl Hearing<'_, '_> {
             return Ok(None);
         };
         let due = self.asked.deadline;
-        match Box::pin(call(self.asked, &target, entered, due, caller, record)).await? {
-            Called::Answered(_, Reply::Whole(mut whole)) => {
+        let prepared = prepare(self.asked, target, entered, due, caller, record);
+        let Prepared::Ready(flight) = Box::pin(prepared).await? else {
+            return Ok(None);
+        };
+        let number = flight.number;
+        let reply = Box::pin(attend(flight.run(self.asked), self.asked, caller, record)).await?;
+        match reply {
+            Ok(Reply::Whole(mut whole)) => {
                 let answer = whole.answer.take();
                 finish(*whole, "agreement", record);
                 Ok(answer.map(|answer| *answer))
             }
-            Called::Answered(number, Reply::Stream(mut stream)) => {
+            Ok(Reply::Stream(mut stream)) => {
                 let held = attend(stream.hold(u64::MAX), self.asked, caller, record).await?;
                 let heard = stream
                     .heard()
@@ -282,11 +288,10 @@ impl Hearing<'_, '_> {
                 note(number, "agreement", record);
                 Ok(answer)
             }
-            Called::Failed(number, failed) => {
+            Err(failed) => {
                 close(record, number, &failed);
                 Ok(None)
             }
-            Called::Skipped(_) | Called::Uncounted => Ok(None),
         }
     }
 }

@@ -17,6 +17,7 @@ mod failures;
 mod fare;
 mod fields;
 mod gateway;
+mod hedge;
 mod judge;
 mod meter;
 mod money;

@@ -2,6 +2,7 @@
 //!
 //! So a caller who hangs up, a timeout and a panic all leave the same traces as an answer.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -167,7 +168,7 @@ impl<'a> Record<'a> {
         let judged = self.route[number as usize - 1].1.as_ref();
         let is_success = judged.is_some_and(|judged| judged.status == 200);
         let series = self.series(Some(&trial.place), is_success);
-        self.settle(trial, None, series, None);
+        self.settle(trial, (0, None), series, None);
     }
 
     /// What came of the target that was asked first, where another has answered.
@@ -292,21 +293,28 @@ impl<'a> Record<'a> {
         Some(snapshot.series(&key.team, model, asked, place, is_success, metrics))
     }
 
-    /// Hands an attempt in: to the ledger and to the metrics of tokens and money. What came of it, if it was not judged, is how
-    /// its request ended.
+    /// Hands an attempt in: to the ledger and to the metrics. What came of it, if it was not judged, is how its request ended.
     fn settle(
         &self,
         trial: Trial,
-        ended: Option<&Verdict>,
+        ending: (u16, Option<&'static str>),
         series: Option<Arc<Series>>,
         admission: Option<Box<Admission>>,
     ) {
         let (Some(key), Some((asked, _)), Some(series)) = (&self.key, &self.model, series) else {
             return;
         };
-        let judged = self.route[trial.number as usize - 1].1.as_ref().or(ended);
-        let word = judged.map_or("ok", |judged| &judged.word);
-        self.gateway.metrics.attempt(&series, word);
+        let judged = &self.route[trial.number as usize - 1].1;
+        let (status, verdict) = match judged {
+            Some(Verdict { word, status }) => (*status, Some(word.clone())),
+            None => (ending.0, ending.1.map(Cow::Borrowed)),
+        };
+        let outcome = match (&verdict, status) {
+            (Some(word), _) => word.clone(),
+            (None, 0 | 200..300) => Cow::Borrowed("ok"),
+            (None, status) => status.to_string().into(),
+        };
+        self.gateway.metrics.attempt(&series, &outcome);
         if let Some(turn) = trial.entered.turn() {
             self.gateway.tell_turn(&trial.place.target, turn);
         }
@@ -334,7 +342,8 @@ impl<'a> Record<'a> {
                 key: key.name.clone(),
                 model: asked.clone(),
                 target: target.clone(),
-                status: judged.map_or(0, |judged| judged.status),
+                status,
+                verdict,
                 latency_ms: u32::try_from(latency).unwrap_or(u32::MAX),
                 stream: self.stream,
                 user: asker.user(USER_MAX),
@@ -399,13 +408,6 @@ impl Drop for Record<'_> {
         if let Some(admission) = &mut self.admission {
             admission.end();
         }
-        let word = match (error, status) {
-            (Some(error), _) => error.into(),
-            (None, 200..300) => "ok".into(),
-            (None, status) => status.to_string().into(),
-        };
-        let ended = Verdict { word, status };
-        let ended = Some(&ended);
         let mut series = self.count(status, error);
         let mut trials = std::mem::take(&mut self.trials);
         if let Some(last) = trials.pop() {
@@ -413,11 +415,11 @@ impl Drop for Record<'_> {
             let is_answer = last.number == self.answers;
             let series = series.take().filter(|_| is_answer);
             let series = series.or_else(|| self.series(Some(&last.place), false));
-            self.settle(last, ended, series, admission);
+            self.settle(last, (status, error), series, admission);
         }
         for trial in trials {
             let series = self.series(Some(&trial.place), false);
-            self.settle(trial, ended, series, None);
+            self.settle(trial, (status, error), series, None);
         }
         if let Some(admission) = self.admission.take().filter(|_| self.attempts > 0) {
             admission.settle(0);

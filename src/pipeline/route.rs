@@ -7,10 +7,12 @@ use super::around::Around;
 use super::asked::Asked;
 use super::attempt::{Attempt, Failed, Reply, Told, Whole};
 use super::bill::Bill;
+use super::bound::Bound;
 use super::caller::{Caller, unlike_any_other};
 use super::failures::{Failures, Word};
 use super::fare::{Fare, Paid, Paying, allow, pay};
 use super::gateway::Stage;
+use super::hedge::Race;
 use super::judge::{Judged, judge};
 use super::meter::Meter;
 use super::plan::Plan;
@@ -35,18 +37,6 @@ pub enum Routed {
     Stream(Box<Stream>, Target),
     /// Tokens are to be counted for a target that counts none.
     Uncounted(Target),
-}
-
-/// What came of one call.
-pub enum Called {
-    /// The beginning of an answer, or all of it, to the attempt of that number.
-    Answered(u32, Reply),
-    /// The attempt of that number failed.
-    Failed(u32, Failed),
-    /// It cannot be made.
-    Skipped(Error),
-    /// Tokens are to be counted, and the target counts none.
-    Uncounted,
 }
 
 /// An answer that did not pass its gates: the caller's, if nobody does better.
@@ -78,7 +68,7 @@ pub(super) async fn route(
                 }
                 return match failures.last_word(&ended) {
                     Word::Own(own, _) if !caller.is_begun() => Ok(Routed::Whole(own)),
-                    Word::Own(_, error) => Err(error.into()),
+                    Word::Own(_, error) => Err((*error).into()),
                     Word::Ours(end) => Err(end),
                 };
             }
@@ -100,104 +90,173 @@ pub(super) async fn route(
             continue;
         };
         let step = asked.model.step_of(spot);
-        let (number, failed) = match call(asked, &target, entered, due, caller, record).await? {
-            Called::Answered(number, reply) if step.gates.is_none() => {
-                return Ok(settled(reply, target, number, record));
+        let flight = match prepare(asked, target, entered, due, caller, record).await? {
+            Prepared::Ready(flight) => flight,
+            Prepared::Skipped(error) => {
+                course.skip(spot);
+                failures.skipped(error);
+                continue;
             }
-            Called::Answered(number, reply) => {
-                course.called(spot);
+            Prepared::Uncounted(target) => return Ok(Routed::Uncounted(target)),
+        };
+        course.called(spot);
+        let (flight, reply) = match (&asked.model.hedge, asked.keeps_alive) {
+            (Some(hedge), _) => {
+                let mut race = Race {
+                    asked,
+                    hedge,
+                    course: &mut course,
+                    failures: &mut failures,
+                };
+                Box::pin(race.run(flight, caller, record)).await?
+            }
+            (None, true) => {
+                let reply = Box::pin(attend(flight.run(asked), asked, caller, record)).await?;
+                (flight, reply)
+            }
+            (None, false) => tokio::select! {
+                biased;
+                reply = flight.run(asked) => (flight, reply),
+                () = caller.left() => return Err(End::Gone),
+                () = asked.gateway.drain.reached(Stage::Cutting) => return Err(draining().into()),
+            },
+        };
+        let Flight { target, number, .. } = *flight;
+        let failed = match reply {
+            Err(failed) => failed,
+            Ok(reply) if step.gates.is_none() => return Ok(settled(reply, target, number, record)),
+            Ok(reply) => {
                 let judging = judge(asked, step, target, reply, number, caller, record);
-                match Box::pin(judging).await? {
+                let (target, failed) = match Box::pin(judging).await? {
                     Judged::Passed(routed) => {
                         record.answer_by(number);
                         best.into_iter().for_each(|best| best.give_up(record));
                         return Ok(routed);
                     }
                     Judged::Escalated(routed) => {
-                        let better = Best { number, routed };
-                        let worse = best.replace(better);
+                        let worse = best.replace(Best { number, routed });
                         worse.into_iter().for_each(|worse| worse.give_up(record));
                         course.go_up();
+                        continue;
                     }
-                    Judged::Failed(target, failed) => {
-                        course.failed(spot, failed.fault, Instant::now());
-                        close(record, number, &failed);
-                        failures.failed(target.name, *failed);
-                    }
-                }
+                    Judged::Failed(target, failed) => (target, failed),
+                };
+                course.failed(target.spot, failed.fault, Instant::now());
+                close(record, number, &failed);
+                failures.failed(target.name, *failed);
                 continue;
             }
-            Called::Failed(number, failed) => (number, failed),
-            Called::Skipped(error) => {
-                course.skip(spot);
-                failures.skipped(error);
-                continue;
-            }
-            Called::Uncounted => return Ok(Routed::Uncounted(target)),
         };
-        course.called(spot);
-        match failed.is_too_long {
-            true => course.too_long(spot),
-            false => course.failed(spot, failed.fault, Instant::now()),
-        }
-        report(asked, &target, &failed);
-        close(record, number, &failed);
-        failures.failed(target.name, failed);
+        fail(
+            asked,
+            &target,
+            number,
+            failed,
+            &mut course,
+            &mut failures,
+            record,
+        );
     }
 }
 
-/// Calls a target, if it can be asked this. The beginning of its answer must be there when it is `due`.
-pub(super) async fn call(
+/// Takes note of a call that failed.
+pub(super) fn fail(
     asked: &Asked<'_>,
     target: &Target,
+    number: u32,
+    failed: Failed,
+    course: &mut Course<'_>,
+    failures: &mut Failures,
+    record: &mut Record<'_>,
+) {
+    match failed.is_too_long {
+        true => course.too_long(target.spot),
+        false => course.failed(target.spot, failed.fault, Instant::now()),
+    }
+    report(asked, target, &failed);
+    close(record, number, &failed);
+    failures.failed(target.name.clone(), failed);
+}
+
+/// A call that is about to be made, or under way.
+pub(super) struct Flight {
+    pub target: Target,
+    /// The number of its attempt.
+    pub number: u32,
+    plan: Plan,
+    /// When the beginning of its answer must be there.
+    due: Instant,
+    bound: Option<Bound>,
+    meter: Option<Box<Meter>>,
+    taken: Option<Taken>,
+}
+
+/// What comes of making ready to call a target.
+pub(super) enum Prepared {
+    Ready(Box<Flight>),
+    /// The target cannot be asked this.
+    Skipped(Error),
+    /// Tokens are to be counted, and the target counts none.
+    Uncounted(Target),
+}
+
+impl Flight {
+    /// Calls the target.
+    pub async fn run(&self, asked: &Asked<'_>) -> Result<Reply, Failed> {
+        let timeouts = asked.model.spots[self.target.spot].timeouts;
+        let is_text = self.plan.operation != Operation::Generate(Dialect::Completions);
+        let attempt = Attempt {
+            incoming: asked.incoming,
+            plan: &self.plan,
+            target: &self.target,
+            fields: &asked.fields,
+            timeouts,
+            deadline: asked.deadline.min(Instant::now() + timeouts.total),
+            due: self.due,
+            max_answer: asked.snapshot.server.max_answer.0,
+            bound: self.bound.clone(),
+            meter: self.meter.clone(),
+            taken: self.taken.as_ref(),
+            is_judged: is_text && asked.gates(self.target.spot).is_some(),
+        };
+        attempt.run().await
+    }
+}
+
+/// Makes ready to call a target, and opens the book of the attempt.
+pub(super) async fn prepare(
+    asked: &Asked<'_>,
+    target: Target,
     entered: Entered,
     due: Instant,
     caller: &mut Caller<'_>,
     record: &mut Record<'_>,
-) -> Result<Called, End> {
-    let bill = Bill::new(&asked.snapshot.prices, target);
-    let paid = match pay(asked, target, &bill, record) {
+) -> Result<Prepared, End> {
+    let bill = Bill::new(&asked.snapshot.prices, &target);
+    let paid = match pay(asked, &target, &bill, record) {
         Paying::Now(fare) => Ok((fare, Left::default())),
         Paying::Later(paid) => Box::pin(attend(paid, asked, caller, record)).await?,
     };
-    let Ready { plan, fare, taken } = match ready(asked, target, &bill, paid, record) {
+    let Ready { plan, fare, taken } = match ready(asked, &target, &bill, paid, record) {
         Ok(Some(ready)) => ready,
-        Ok(None) => return Ok(Called::Uncounted),
-        Err(error) => return Ok(Called::Skipped(error)),
+        Ok(None) => return Ok(Prepared::Uncounted(target)),
+        Err(error) => return Ok(Prepared::Skipped(error)),
     };
-    let timeouts = asked.model.spots[target.spot].timeouts;
-    let attempt = Attempt {
-        incoming: asked.incoming,
-        plan: &plan,
+    let bound = fare.bound();
+    let meter = match asked.is_metered {
+        true => Meter::new(&bill).map(Box::new),
+        false => None,
+    };
+    let number = record.begin(Trial::new(asked, &target, bill, fare, entered));
+    Ok(Prepared::Ready(Box::new(Flight {
         target,
-        fields: &asked.fields,
-        timeouts,
-        deadline: asked.deadline.min(Instant::now() + timeouts.total),
+        number,
+        plan,
         due,
-        max_answer: asked.snapshot.server.max_answer.0,
-        bound: fare.bound(),
-        meter: match asked.is_metered {
-            true => Meter::new(&bill).map(Box::new),
-            false => None,
-        },
+        bound,
+        meter,
         taken,
-        is_judged: asked.gates(target.spot).is_some()
-            && plan.operation != Operation::Generate(Dialect::Completions),
-    };
-    let number = record.begin(Trial::new(asked, target, bill, fare, entered));
-    let reply = match asked.keeps_alive {
-        true => Box::pin(attend(attempt.run(), asked, caller, record)).await?,
-        false => tokio::select! {
-            biased;
-            reply = attempt.run() => reply,
-            () = caller.left() => return Err(End::Gone),
-            () = asked.gateway.drain.reached(Stage::Cutting) => return Err(draining().into()),
-        },
-    };
-    Ok(match reply {
-        Ok(reply) => Called::Answered(number, reply),
-        Err(failed) => Called::Failed(number, failed),
-    })
+    })))
 }
 
 /// How often a caller is told that his stream is still to come.

@@ -115,6 +115,14 @@ impl<'m> Course<'m> {
         self.step
     }
 
+    /// Another target of the step that is well and has not been asked: to be asked beside one that is.
+    pub fn beside(&self, around: &impl Surroundings) -> Option<usize> {
+        let mut order = self.order.iter().copied();
+        order.find(|spot| {
+            self.calls[*spot] == 0 && self.is_in(*spot) && around.standing(*spot) == Standing::Well
+        })
+    }
+
     /// The answer of this step does not do: on to the next.
     pub fn go_up(&mut self) {
         self.step += 1;

@@ -4,6 +4,7 @@ mod chance;
 mod course;
 pub mod gates;
 pub mod health;
+pub mod hedge;
 mod model;
 pub mod pick;
 pub mod retry;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::gates::{Gates, Hold};
 use super::health::{Health, HealthSettings, Wards};
+use super::hedge::Hedge;
 use super::pick::{self, Pick};
 use super::retry::Retry;
 use super::section::{DefaultsSection, HoldWord, MemberSection, ModelSection, StepSection};
@@ -33,6 +34,8 @@ pub struct Model {
     pub limits: Limits,
     /// The longest answer of each choice, in tokens.
     pub max_output_tokens: Option<u64>,
+    /// When a second target is asked beside the first.
+    pub hedge: Option<Hedge>,
     /// What is tried in order, cheapest first; at least one.
     pub steps: Vec<Step>,
     /// Every place that may answer, in the order of the steps; at least one.
@@ -223,6 +226,7 @@ impl Reader<'_> {
             strict: section.strict,
             limits,
             max_output_tokens: section.max_output_tokens.map(NonZeroU64::get),
+            hedge: self.hedge(&steps),
             steps,
             spots,
         })
@@ -285,6 +289,18 @@ impl Reader<'_> {
             self.document.error_at_key(&path, message);
         }
         (!spots.is_empty() && spots.len() <= SPOTS_MAX).then_some((steps, spots))
+    }
+
+    /// When a second target is asked, where there is one.
+    fn hedge(&mut self, steps: &[Step]) -> Option<Hedge> {
+        let section = self.section.hedge.as_ref()?;
+        let place = ["models", self.name, "hedge"];
+        if steps.iter().all(|step| step.spots.len() == 1) {
+            self.document
+                .warning(&place, "there is no second target to ask")
+                .help("name several in `any_of`");
+        }
+        Some(Hedge::resolve(section, &place, self.document))
     }
 
     /// The gates of the step that stands at `path`, one of so many.

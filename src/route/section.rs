@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::gates::GatesSection;
+use super::hedge::HedgeSection;
 use super::pick::Pick;
 use crate::config::limits::LimitsSection;
 use crate::config::{NotBuilt, ScalarOr};
@@ -39,8 +40,8 @@ pub struct ModelSection {
     /// `x-tollgate-dropped`.
     #[serde(default)]
     pub strict: bool,
-    /// A second call when the first is slow.
-    pub hedge: Option<NotBuilt>,
+    /// A second call when the first is slow: whoever begins to answer first is heard, the other is cancelled and paid.
+    pub hedge: Option<HedgeSection>,
     /// How much of a stream a chain holds back at steps that do not say so themselves.
     pub hold: Option<HoldSection>,
     /// What is hidden from providers.

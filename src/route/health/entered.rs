@@ -92,6 +92,7 @@ impl Entered {
         let after = now.saturating_duration_since(self.sent);
         let mut body = self.health.body.lock();
         body.latency.learn(after, now);
+        body.latest[1].learn(after);
         let slow = self.settings.and_then(|settings| settings.slow);
         self.is_slow = body.first_token.learn(after, slow, FIRST_TOKEN_FLOOR);
         if let Some(settings) = &self.settings
@@ -105,6 +106,14 @@ impl Entered {
     /// What it did to the circuit, if anything; the last of it.
     pub const fn turn(&self) -> Option<Turn> {
         self.turn
+    }
+
+    /// Another target was faster: an answer would have taken longer than this.
+    pub fn outrun(&mut self, stream: bool, now: Instant) {
+        let after = now.saturating_duration_since(self.sent);
+        let mut body = self.health.body.lock();
+        body.latency.learn(after, now);
+        body.latest[usize::from(stream)].learn(after);
     }
 
     /// Whether all others wait for how this goes: it should not take long.
@@ -133,7 +142,9 @@ impl Entered {
             }
             None => {
                 let after = now.saturating_duration_since(self.sent);
-                self.health.body.lock().latency.learn(after, now);
+                let mut body = self.health.body.lock();
+                body.latency.learn(after, now);
+                body.latest[0].learn(after);
                 false
             }
         };

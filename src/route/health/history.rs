@@ -52,6 +52,44 @@ impl History {
     }
 }
 
+/// How many of the latest durations are kept.
+const LATEST: usize = 128;
+
+/// So many tell how they are spread.
+const LATEST_MIN: usize = 20;
+
+/// The latest durations, of which shares are looked at.
+#[derive(Debug, Default)]
+pub(super) struct Latest {
+    millis: Vec<u32>,
+    next: usize,
+}
+
+impl Latest {
+    /// Keeps a duration in the place of the oldest.
+    pub fn learn(&mut self, sample: Duration) {
+        let millis = u32::try_from(sample.as_millis()).unwrap_or(u32::MAX);
+        if self.millis.len() < LATEST {
+            self.millis.push(millis);
+            return;
+        }
+        self.millis[self.next] = millis;
+        self.next = (self.next + 1) % LATEST;
+    }
+
+    /// What so many percent of them were not longer than; None where there are few.
+    pub fn share(&self, percent: u8) -> Option<Duration> {
+        if self.millis.len() < LATEST_MIN {
+            return None;
+        }
+        let mut sorted = self.millis.clone();
+        let at = (sorted.len() * usize::from(percent) / 100).min(sorted.len() - 1);
+        let (_, millis, _) = sorted.select_nth_unstable(at);
+        // Kept in whole milliseconds, rounded down.
+        Some(Duration::from_millis(u64::from(*millis) + 1))
+    }
+}
+
 /// How long ago half of a peak is forgotten, more or less: peaks decay by a factor of e in this time.
 const DECAY: Duration = Duration::from_secs(10);
 

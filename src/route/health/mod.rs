@@ -30,18 +30,21 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::hedge::Hedges;
 use super::retry::Budget;
 use circuit::Circuit;
 use cooldown::Cooldown;
 use entered::Passes;
 use gate::{Gate, Way};
-use history::{History, Peak};
+use history::{History, Latest, Peak};
 
 /// How one target fares: a model of a provider, called with one credential.
 #[derive(Debug)]
 pub struct Health {
     /// What it may be called again for.
     pub budget: Budget,
+    /// How often another may be called beside it.
+    pub hedges: Hedges,
     provider: Arc<str>,
     model: String,
     account: Arc<Account>,
@@ -59,6 +62,8 @@ struct Body {
     refusals: u32,
     /// How long the first byte takes of what is asked for at present.
     latency: Peak,
+    /// How long whole answers took of late, and streams to begin.
+    latest: [Latest; 2],
     first_token: History,
     /// The time from one token to the next.
     token: History,
@@ -104,6 +109,7 @@ impl Health {
     fn new(provider: &Arc<str>, model: &str, account: &Arc<Account>) -> Self {
         Self {
             budget: Budget::default(),
+            hedges: Hedges::default(),
             provider: provider.clone(),
             model: model.to_owned(),
             account: account.clone(),
@@ -159,6 +165,11 @@ impl Health {
         body.refusals = 0;
         body.cooldown.reset();
         body.circuit.reset(now);
+    }
+
+    /// What so many percent of the latest answers did not take longer than, to begin or in all; None where there were few.
+    pub fn latest(&self, stream: bool, percent: u8) -> Option<Duration> {
+        self.body.lock().latest[usize::from(stream)].share(percent)
     }
 
     /// What is measured of it.

@@ -1,5 +1,6 @@
 //! One attempt, as the ledger keeps it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::dialect::Usage;
@@ -39,6 +40,9 @@ pub struct Row {
     pub savings: Usd,
     /// The HTTP status of the attempt: the provider's, or what its failure became.
     pub status: u16,
+    /// What became of it, as `x-tollgate-route` says it: the gate that its answer did not pass, or how it failed. None if its
+    /// answer went to the caller.
+    pub verdict: Option<Cow<'static, str>>,
     /// How long the attempt took, in milliseconds.
     pub latency_ms: u32,
     /// Whether it was a stream.

@@ -20,7 +20,7 @@ pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
 ///
 /// A row of `attempts` is told from others by its time and its id: so one index serves to know a row that was handed in
 /// before, to find a time, and to delete what is old.
-pub(super) const MIGRATIONS: [fn() -> String; 1] = [first];
+pub(super) const MIGRATIONS: [fn() -> String; 2] = [first, second];
 
 /// The largest part of a usage that is counted. A provider that reports more for one attempt is not to be believed, and
 /// nine million such attempts still fit into one sum.
@@ -151,6 +151,16 @@ CREATE VIEW daily_usd AS SELECT {{date}} AS date, {{usd cost}} AS cost_usd, {{us
     )
 }
 
+/// What became of each attempt. A view holds the columns that there were when it was made.
+fn second() -> String {
+    "DROP VIEW attempts_usd;
+ALTER TABLE attempts ADD COLUMN verdict {text} NOT NULL DEFAULT 'ok';
+CREATE VIEW attempts_usd AS SELECT {time} AS time, {usd cost} AS cost_usd, {usd savings} AS savings_usd, attempts.*
+  FROM attempts;
+"
+    .to_owned()
+}
+
 /// Rows in the order that all writers share, so that none waits for one that waits for it, and in which an index grows at
 /// its end. References, because rows are large.
 pub(super) fn in_order(rows: &[Row]) -> Vec<&Row> {
@@ -203,8 +213,9 @@ const COLUMNS_BEFORE: [&str; 15] = [
     "metadata",
 ];
 
-const COLUMNS_BEHIND: [&str; 6] = [
+const COLUMNS_BEHIND: [&str; 7] = [
     "attempt",
+    "verdict",
     "estimated",
     "cache",
     "savings_micro",
@@ -222,6 +233,7 @@ pub(super) const USUAL_COLUMNS: usize = COLUMNS_BEFORE.len() + USUAL_PARTS;
 pub(super) fn is_usual(row: &Row) -> bool {
     let rare_parts = &row.usage.parts()[USUAL_PARTS..];
     row.attempt == 1
+        && row.verdict.is_none()
         && !row.estimated
         && row.cache == CacheResult::Off
         && row.savings == Usd::ZERO
@@ -266,6 +278,7 @@ pub(super) fn cells<'r>(row: &'r Row, place: &str) -> Result<[Cell<'r>; COLUMNS]
     ];
     let behind = [
         int(row.attempt.into()),
+        text(row.verdict.as_deref().unwrap_or("ok")),
         Cell::Bool(row.estimated),
         text(row.cache.name()),
         int(savings_micro),
@@ -319,6 +332,7 @@ pub(super) fn json(row: &Row) -> serde_json::Value {
         "cache": row.cache.name(),
         "savings_usd": row.savings.to_string(),
         "status": row.status,
+        "verdict": row.verdict.as_deref().unwrap_or("ok"),
         "latency_ms": row.latency_ms,
         "stream": row.stream,
         "end_user": row.user,

@@ -53,6 +53,7 @@ pub(super) fn row(time_ms: i64, team: &str, target: &str, usage: Usage, cost: Op
         cache: CacheResult::Off,
         savings: Usd::ZERO,
         status: 200,
+        verdict: None,
         latency_ms: 7,
         stream: false,
         user: String::new(),

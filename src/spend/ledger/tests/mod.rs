@@ -101,6 +101,7 @@ impl Rows {
             cache: cache[self.number(4) as usize],
             savings: Usd::from_pico(self.number(1 << 40).into()),
             status: [200, 429, 500][self.number(3) as usize],
+            verdict: (self.number(4) == 0).then(|| "refusal".into()),
             latency_ms: self.number(100_000) as u32,
             stream: self.number(2) == 0,
             user: "someone".to_owned(),
@@ -134,6 +135,7 @@ fn usual(row: Row) -> Row {
         },
         estimated: false,
         cache: CacheResult::Off,
+        verdict: None,
         savings: Usd::ZERO,
         reason: None,
         ..row

@@ -184,9 +184,9 @@ fn a_later_version_adds_to_an_earlier_one() {
     let (_folder, path, location) = place();
     let rows = Rows::new(1, 1).take(10);
     SqliteStore::open(&path).unwrap().commit(&rows).unwrap();
-    let second = || "ALTER TABLE prices ADD COLUMN source {text};".to_owned();
-    let [first] = schema::MIGRATIONS;
-    let opened = crate::spend::ledger::sqlite::open_with(&path, &[first, second]);
+    let third = || "ALTER TABLE prices ADD COLUMN source {text};".to_owned();
+    let [first, second] = schema::MIGRATIONS;
+    let opened = crate::spend::ledger::sqlite::open_with(&path, &[first, second, third]);
     let connection = opened.unwrap();
     let count: i64 = connection
         .query_row(
