@@ -5,6 +5,7 @@ mod keys;
 mod ledger;
 mod lines;
 mod price;
+mod route;
 mod schema;
 mod serve;
 mod spend;
@@ -42,6 +43,8 @@ enum Command {
     },
     /// Price providers' answers, a JSON line each
     Price(price::Arguments),
+    /// Tell where requests would go and why, a JSON line each; asks nobody
+    Route(route::Arguments),
     /// Tell what was spent
     Spend(spend::Arguments),
     /// Put the ledger right
@@ -61,6 +64,7 @@ pub fn run() -> ExitCode {
         Some(Command::Schema) => schema::run(),
         Some(Command::Keys { command }) => keys::run(&command),
         Some(Command::Price(arguments)) => price::run(&arguments),
+        Some(Command::Route(arguments)) => route::run(&arguments),
         Some(Command::Spend(arguments)) => spend::run(&arguments),
         Some(Command::Ledger { command }) => ledger::run(&command),
     };

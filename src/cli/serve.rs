@@ -1,6 +1,6 @@
 //! `tollgate serve`: runs the gateway.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -22,16 +22,19 @@ pub struct Arguments {
 /// The exit code of a process that SIGINT ended, by the shell's convention.
 const INTERRUPTED: u8 = 130;
 
+/// The name and the text of a configuration file, or of the embedded one.
+pub(super) fn configuration(path: Option<&Path>) -> Result<(String, String)> {
+    let Some(path) = path else {
+        return Ok((QUICKSTART_NAME.to_owned(), QUICKSTART.to_owned()));
+    };
+    let text = std::fs::read_to_string(path);
+    let text = text.with_context(|| format!("cannot read {}", path.display()))?;
+    Ok((path.display().to_string(), text))
+}
+
 /// Runs until a signal ends it.
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let (name, text) = match &arguments.config {
-        None => (QUICKSTART_NAME.to_owned(), QUICKSTART.to_owned()),
-        Some(path) => {
-            let text = std::fs::read_to_string(path);
-            let text = text.with_context(|| format!("cannot read {}", path.display()))?;
-            (path.display().to_string(), text)
-        }
-    };
+    let (name, text) = configuration(arguments.config.as_deref())?;
     let dialer = Arc::new(Dialer::new());
     let reading = Snapshot::read(&name, &text, &ProcessEnvironment, &dialer, None);
     let Some(snapshot) = reading.snapshot else {

@@ -5,10 +5,11 @@ use std::time::Instant;
 
 use super::asked::Asked;
 use super::bill::Bill;
-use crate::dialect::{Tier, Usage};
+use crate::access::limits::Forecast;
+use crate::dialect::{Incoming, Tier, Usage};
 use crate::route::health::{Health, Readings, Standing};
 use crate::route::pick::Pick;
-use crate::route::{Start, Surroundings};
+use crate::route::{Model, Start, Surroundings};
 use crate::spend::Usd;
 
 /// The targets of a request's model.
@@ -21,24 +22,15 @@ impl Around<'_> {
             model,
             incoming,
             snapshot,
+            start_at,
+            is_thrifty,
             ..
         } = self.0;
-        let mut steps = model.steps.iter();
-        let usual = match model.steps.iter().any(|step| step.start_at.is_some()) {
-            true => {
-                let forecast = snapshot.forecast(model);
-                let (tokens, _) = forecast.parts(incoming.body().len(), None);
-                model.first_step(tokens)
-            }
-            false => 0,
-        };
+        let usual = start(model, incoming, snapshot.forecast(model));
         Start {
-            step: self.0.start_at.unwrap_or(usual),
-            is_thrifty: self.0.is_thrifty,
-            conversation: match steps.any(|step| step.pick == Pick::Sticky) {
-                true => incoming.conversation(),
-                false => 0,
-            },
+            step: start_at.unwrap_or(usual.step),
+            is_thrifty: *is_thrifty,
+            ..usual
         }
     }
 
@@ -72,13 +64,34 @@ impl Surroundings for Around<'_> {
             ..
         } = self.0;
         let bill = Bill::new(&snapshot.prices, &self.0.target(spot));
-        let forecast = snapshot.forecast(model);
-        let (input_tokens, output_tokens) = forecast.parts(incoming.body().len(), None);
-        let usage = Usage {
-            input_tokens,
-            output_tokens,
-            ..Usage::default()
-        };
-        Some(bill.price(&usage, Tier::Standard)?.cost.usd())
+        usual_price(&bill, snapshot.forecast(model), incoming)
     }
+}
+
+/// Where the course of a request begins of which nobody says more.
+pub(super) fn start(model: &Model, incoming: &Incoming, forecast: &Forecast) -> Start {
+    let has_starts = model.steps.iter().any(|step| step.start_at.is_some());
+    let is_sticky = model.steps.iter().any(|step| step.pick == Pick::Sticky);
+    Start {
+        step: match has_starts {
+            true => model.first_step(forecast.parts(incoming.body().len(), None).0),
+            false => 0,
+        },
+        is_thrifty: false,
+        conversation: match is_sticky {
+            true => incoming.conversation(),
+            false => 0,
+        },
+    }
+}
+
+/// What a request such as this one usually costs.
+pub(super) fn usual_price(bill: &Bill, forecast: &Forecast, incoming: &Incoming) -> Option<Usd> {
+    let (input_tokens, output_tokens) = forecast.parts(incoming.body().len(), None);
+    let usage = Usage {
+        input_tokens,
+        output_tokens,
+        ..Usage::default()
+    };
+    Some(bill.price(&usage, Tier::Standard)?.cost.usd())
 }

@@ -10,7 +10,7 @@ use crate::access::Key;
 use crate::dialect::common::Request;
 use crate::dialect::{Demand, Framing, Incoming, Operation};
 use crate::route::gates::{Gates, Hold};
-use crate::route::{Model, Step, Target};
+use crate::route::{Model, Target};
 use crate::snapshot::Snapshot;
 
 /// A request that may be answered.
@@ -66,18 +66,13 @@ impl Asked<'_> {
     pub fn gates(&self, spot: usize) -> Option<&Gates> {
         // Only text is judged.
         let is_text = matches!(self.incoming.operation, Operation::Generate(_));
-        let gates = self.step(spot)?.gates.as_ref();
+        let gates = self.model.step_of(spot).gates.as_ref();
         gates.filter(|_| is_text && !self.is_thrifty)
     }
 
     /// How much of a stream of the target at a spot is held back until it is judged.
     pub fn hold(&self, spot: usize) -> Hold {
-        self.step(spot).map_or(Hold::First(0), |step| step.hold)
-    }
-
-    fn step(&self, spot: usize) -> Option<&Step> {
-        let mut steps = self.model.steps.iter();
-        steps.find(|step| step.spots.contains(&spot))
+        self.model.step_of(spot).hold
     }
 
     /// The target at a spot of its model's.

@@ -12,10 +12,11 @@ use tokio::sync::{Notify, watch};
 use super::settle::{Attempted, Books, Settler};
 use crate::access::budgets::{Fund, Reached, Treasury};
 use crate::access::state::{Store, WhenStoreLost};
+use crate::route::health::{CircuitState, Turn};
 use crate::snapshot::Snapshot;
 use crate::spend::Usd;
 use crate::spend::ledger::{Ledger, LedgerError, Location};
-use crate::telemetry::{LedgerState, Log, Metrics};
+use crate::telemetry::{LedgerState, Level, Log, Metrics, TargetState};
 
 /// Something that operators hear of a budget.
 pub enum Notice {
@@ -154,6 +155,43 @@ impl Gateway {
         let models = snapshot.models.all().iter();
         self.metrics
             .allowed(models.flat_map(|model| model.allowed(now)));
+    }
+
+    /// Puts how targets fare into the metrics: those that the configuration names, for callers can make up names of others.
+    pub fn observe_targets(&self) {
+        let (snapshot, now) = (self.snapshot(), Instant::now());
+        let targets = snapshot.models.targets(&snapshot.wards).into_iter();
+        let named = targets.filter(|(_, listed)| listed.is_named);
+        self.metrics.targets(named.map(|(target, listed)| {
+            let state = listed.health.state(now);
+            TargetState {
+                target,
+                circuit: match state.circuit {
+                    CircuitState::Closed => 0,
+                    CircuitState::HalfOpen => 1,
+                    CircuitState::Open => 2,
+                },
+                is_healthy: state.why.is_none(),
+                in_flight: state.in_flight,
+                first_token: state.first_token_ms.map(|usual| usual as f64 / 1e3),
+                opened: state.opened_total,
+                repeats: state.repeats_total,
+            }
+        }));
+    }
+
+    /// Tells of a target's circuit that a call has opened or closed.
+    pub(super) fn tell_turn(&self, target: &str, turn: Turn) {
+        match turn {
+            Turn::Opened(why) => {
+                let fields = [("target", target), ("why", why)];
+                self.log.event(Level::Warn, "circuit opened", &fields);
+            }
+            Turn::Closed => {
+                let fields = [("target", target)];
+                self.log.event(Level::Info, "circuit closed", &fields);
+            }
+        }
     }
 
     /// Whether the ledger takes no rows at present, so that another replica would serve better.

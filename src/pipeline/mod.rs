@@ -12,6 +12,7 @@ mod bound;
 mod caller;
 mod decode;
 mod embed;
+mod explain;
 mod failures;
 mod fare;
 mod fields;
@@ -33,6 +34,7 @@ mod trial;
 mod way;
 
 pub use caller::{HEAD_MAX, large_head, new_request_id};
+pub use explain::{Circumstances, Explanation, explain};
 pub use gateway::{Drain, Gateway, Notice, Stage};
 
 use std::borrow::Cow;

@@ -224,7 +224,7 @@ fn marked(incoming: &Incoming, target: &Target, shorter: Patches) -> Result<Vec<
 }
 
 /// What `x-tollgate-dropped` tells, or the refusal of a strict model.
-fn told(dropped: &Dropped, model: &Model) -> Result<Option<HeaderValue>, Error> {
+pub(super) fn told(dropped: &Dropped, model: &Model) -> Result<Option<HeaderValue>, Error> {
     let Some(first) = dropped.names().next() else {
         return Ok(None);
     };

@@ -171,6 +171,17 @@ impl<'a> Record<'a> {
         self.settle(trial, (0, None), series, None);
     }
 
+    /// What came of the target that was asked first, where another has answered.
+    fn fallback(&self) -> Option<(&Model, &str)> {
+        let (_, model) = self.model.as_ref()?;
+        let is_own = |place: &Place| place.model == model.index;
+        let (first, judged) = self.route.iter().find(|(place, _)| is_own(place))?;
+        let answers = self.place().filter(|answers| is_own(answers))?;
+        let has_answered = matches!(self.outcome, Outcome::Answered(200..300));
+        let judged = judged.as_ref().filter(|_| has_answered)?;
+        (answers.spot != first.spot).then_some((model, &judged.word))
+    }
+
     /// Who was asked, and what came of it; of what is not judged yet `verdict`.
     pub fn route<'r>(&'r self, verdict: &'r str) -> impl Iterator<Item = (&'r str, &'r str)> {
         self.route.iter().map(move |(place, judged)| {
@@ -259,6 +270,9 @@ impl<'a> Record<'a> {
             return None;
         };
         metrics.request(&series, status, took.as_secs_f64());
+        if let Some((model, reason)) = self.fallback() {
+            metrics.fell_back(&model.name, reason);
+        }
         if let (200, Some(error)) = (status, error) {
             metrics.stream_failed(&series, error);
         }
@@ -279,7 +293,7 @@ impl<'a> Record<'a> {
         Some(snapshot.series(&key.team, model, asked, place, is_success, metrics))
     }
 
-    /// Hands an attempt in: to the ledger and to the metrics of tokens and money.
+    /// Hands an attempt in: to the ledger and to the metrics. What came of it, if it was not judged, is how its request ended.
     fn settle(
         &self,
         trial: Trial,
@@ -295,6 +309,15 @@ impl<'a> Record<'a> {
             Some(Verdict { word, status }) => (*status, Some(word.clone())),
             None => (ending.0, ending.1.map(Cow::Borrowed)),
         };
+        let outcome = match (&verdict, status) {
+            (Some(word), _) => word.clone(),
+            (None, 0 | 200..300) => Cow::Borrowed("ok"),
+            (None, status) => status.to_string().into(),
+        };
+        self.gateway.metrics.attempt(&series, &outcome);
+        if let Some(turn) = trial.entered.turn() {
+            self.gateway.tell_turn(&trial.place.target, turn);
+        }
         let Trial {
             number,
             incoming,

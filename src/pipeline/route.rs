@@ -21,11 +21,12 @@ use super::stream::Stream;
 use super::trial::Trial;
 use super::{End, answer, check_priced, draining};
 use crate::access::limits::Left;
-use crate::dialect::{Dialect, Error, Kind, Operation};
+use crate::dialect::{Dialect, Error, Incoming, Kind, Operation};
 use crate::provider::Taken;
 use crate::route::gates::Gates;
 use crate::route::health::{Ended, Entered};
-use crate::route::{Course, Next, Target};
+use crate::route::{Course, Model, Next, Target};
+use crate::snapshot::Snapshot;
 use crate::telemetry::Level;
 
 /// What came of a request.
@@ -329,7 +330,7 @@ fn ready(
         ..
     } = asked;
     check_priced(bill, snapshot, target)?;
-    check_fits(asked, target)?;
+    check_fits(snapshot, model, incoming, target)?;
     let (mut fare, left) = paid.map_err(|(error, left)| {
         record.left = record.left.tighter(left);
         error
@@ -367,13 +368,18 @@ fn ready(
 }
 
 /// Whether a request fits the target's window, as far as can be told, where another target has a larger one.
-fn check_fits(asked: &Asked<'_>, target: &Target) -> Result<(), Error> {
-    let spots = &asked.model.spots;
+pub(super) fn check_fits(
+    snapshot: &Snapshot,
+    model: &Model,
+    incoming: &Incoming,
+    target: &Target,
+) -> Result<(), Error> {
+    let spots = &model.spots;
     let Some(window) = spots[target.spot].window.filter(|_| spots.len() > 1) else {
         return Ok(());
     };
-    let forecast = asked.snapshot.forecast(asked.model);
-    let (tokens, _) = forecast.parts(asked.incoming.body().len(), None);
+    let forecast = snapshot.forecast(model);
+    let (tokens, _) = forecast.parts(incoming.body().len(), None);
     let mut others = spots.iter();
     match tokens > window && others.any(|other| other.window.is_some_and(|other| other > window)) {
         true => {

@@ -354,3 +354,8 @@ impl<'m> Course<'m> {
         self.out & 1 << spot == 0
     }
 }
+
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod tests;

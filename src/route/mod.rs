@@ -9,10 +9,12 @@ mod model;
 pub mod pick;
 pub mod retry;
 mod section;
+mod targets;
 
 pub use course::{Course, Ended, Next, Start, Surroundings};
 pub use model::{Model, Spot, Step, Target};
 pub use section::{DefaultsSection, ModelSection};
+pub use targets::Listed;
 
 use std::collections::HashMap;
 use std::sync::Arc;

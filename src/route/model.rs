@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use chrono::Utc;
 
-use super::Providers;
 use super::gates::{Gates, Hold};
 use super::health::{Health, HealthSettings, Wards};
 use super::hedge::Hedge;
 use super::pick::{self, Pick};
 use super::retry::Retry;
 use super::section::{DefaultsSection, HoldWord, MemberSection, ModelSection, StepSection};
+use super::{Providers, matched};
 use crate::config::limits::Limits;
 use crate::config::{Document, ScalarOr, nearest};
 use crate::dialect::{Tier, Usage};
@@ -163,9 +163,28 @@ impl Model {
         }
     }
 
+    /// The step of the target at a spot.
+    pub fn step_of(&self, spot: usize) -> &Step {
+        let before = self.steps.partition_point(|step| step.spots.end <= spot);
+        &self.steps[before]
+    }
+
     /// Whether any step's answers are judged.
     pub fn has_gates(&self) -> bool {
         self.steps.iter().any(|step| step.gates.is_some())
+    }
+
+    /// How each of its targets fares, and whether the configuration names it; of a pattern's those that have been asked for.
+    pub fn healths(&self, wards: &Wards) -> Vec<(bool, Arc<Health>)> {
+        let healths = self.spots.iter().flat_map(|spot| match &spot.ward {
+            Some(ward) => vec![(true, ward.clone())],
+            None => {
+                let mut known = wards.known(&spot.provider.name, spot.fingerprint);
+                known.retain(|health| matched(&spot.target, &health.name()).is_some());
+                known.into_iter().map(|health| (false, health)).collect()
+            }
+        });
+        healths.collect()
     }
 
     /// How the target at a spot fares.

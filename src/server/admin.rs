@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::app::Handler;
 use super::reload::Reloader;
-use super::{adjust, budgets, replicas, spend, users};
+use super::{adjust, budgets, replicas, spend, targets, users};
 use crate::access::digest;
 use crate::pipeline::{Gateway, Stage};
 
@@ -55,6 +55,7 @@ impl Admin {
                 gateway.observe_ledger();
                 budgets::observe(gateway);
                 gateway.observe_allowances();
+                gateway.observe_targets();
                 Answer {
                     status: StatusCode::OK,
                     media_type: "text/plain; version=0.0.4; charset=utf-8",
@@ -118,6 +119,10 @@ impl Admin {
                 adjust::answer(&path[adjust::PATH.len()..], gateway, session).await
             }
             (&Method::GET, "/admin/v1/spend") => spend::answer(query, gateway).await,
+            (&Method::GET, "/admin/v1/targets") => json(StatusCode::OK, &targets::list(gateway)),
+            (&Method::POST, path) if path.starts_with(targets::PATH) => {
+                targets::reset(&path[targets::PATH.len()..], gateway)
+            }
             (&Method::GET, "/admin/v1/replicas") => replicas::list(gateway),
             (&Method::DELETE, path) if path.starts_with(replicas::PATH) => {
                 replicas::forget(&path[replicas::PATH.len()..], gateway).await
@@ -167,7 +172,7 @@ fn authorize(gateway: &Gateway, session: &ServerSession) -> Result<(), Answer> {
 }
 
 fn not_found() -> Answer {
-    let message = "served are GET /metrics, GET /healthz, GET /readyz, POST /admin/v1/reload, GET /admin/v1/config, GET /admin/v1/budgets, POST /admin/v1/budgets/NAME/raise, POST /admin/v1/budgets/NAME/reset, GET /admin/v1/spend, GET /admin/v1/replicas, DELETE /admin/v1/replicas/NAME";
+    let message = "served are GET /metrics, GET /healthz, GET /readyz, POST /admin/v1/reload, GET /admin/v1/config, GET /admin/v1/budgets, POST /admin/v1/budgets/NAME/raise, POST /admin/v1/budgets/NAME/reset, GET /admin/v1/spend, GET /admin/v1/targets, POST /admin/v1/targets/NAME/reset, GET /admin/v1/replicas, DELETE /admin/v1/replicas/NAME";
     error(StatusCode::NOT_FOUND, message)
 }
 

@@ -9,6 +9,7 @@ mod metered;
 mod reload;
 mod replicas;
 mod spend;
+mod targets;
 mod tls;
 mod users;
 

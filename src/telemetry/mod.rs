@@ -10,6 +10,6 @@ mod section;
 
 pub use log::{Level, Log, RequestLine};
 pub use metrics::{
-    AllowedState, BudgetState, LedgerState, Metrics, Series, StateMetrics, UsersState,
+    AllowedState, BudgetState, LedgerState, Metrics, Series, StateMetrics, TargetState, UsersState,
 };
 pub use section::{LogFormat, TelemetrySection};

@@ -54,4 +54,6 @@ mod drain;
 mod operations;
 mod quickstart;
 mod reload;
+mod route;
 mod state;
+mod targets;

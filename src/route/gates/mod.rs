@@ -198,6 +198,11 @@ impl Gates {
         })
     }
 
+    /// Their words in the configuration, in its order.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.gates.iter().map(Gate::name)
+    }
+
     /// Whether any of them asks models.
     pub fn asks_models(&self) -> bool {
         self.gates.iter().any(Gate::asks_models)

@@ -76,6 +76,13 @@ impl Account {
         self.note(&gate);
     }
 
+    /// The credential is known to be good.
+    pub(super) fn reset(&self, now: Instant) {
+        let mut gate = self.gate.lock();
+        gate.reset(now);
+        self.note(&gate);
+    }
+
     /// Whether the credential was good a moment ago.
     pub(super) fn was_well(&self, now: Instant) -> bool {
         let well = self.well.load(Ordering::Relaxed);

@@ -40,38 +40,52 @@ struct Span {
 }
 
 impl Circuit {
-    /// A call ended well.
-    pub fn well(&mut self, pass: Pass, now: Instant) {
+    /// A call ended well. Tells whether that closed it.
+    pub fn well(&mut self, pass: Pass, now: Instant) -> bool {
         if self.gate.is_past(pass) {
-            return;
+            return false;
         }
+        let was_open = self.gate.pause().is_some();
         self.gate.open(pass);
         self.in_row = 0;
         self.tally.count(false, now);
+        was_open
     }
 
     /// The answer to a probe has begun: others may go. But one failure more opens it again, until an answer has also ended well.
-    pub fn begun(&mut self, pass: Pass, settings: &HealthSettings) {
-        if pass.is_probe && !self.gate.is_past(pass) {
+    /// Tells whether that closed it.
+    pub fn begun(&mut self, pass: Pass, settings: &HealthSettings) -> bool {
+        let closes = pass.is_probe && !self.gate.is_past(pass);
+        if closes {
             self.gate.open(pass);
             self.in_row = settings.open_after - 1;
         }
+        closes
     }
 
-    /// A call failed.
+    /// It is known to be well.
+    pub fn reset(&mut self, now: Instant) {
+        self.gate.reset(now);
+        self.in_row = 0;
+        self.tally = Tally::default();
+    }
+
+    /// A call failed. Tells whether that opened it, where it was closed.
     pub fn failed(
         &mut self,
         pass: Pass,
         settings: Option<&HealthSettings>,
         is_slow: bool,
         now: Instant,
-    ) {
+    ) -> bool {
         if self.gate.is_past(pass) {
-            return;
+            return false;
         }
         self.in_row = self.in_row.saturating_add(1);
         self.tally.count(true, now);
-        let Some(settings) = settings else { return };
+        let Some(settings) = settings else {
+            return false;
+        };
         let is_open = self.gate.pause().is_some();
         let opens = match is_open {
             true => pass.is_probe,
@@ -83,6 +97,7 @@ impl Circuit {
             self.opened += u64::from(!is_open);
             self.tally = Tally::default();
         }
+        opens && !is_open
     }
 }
 

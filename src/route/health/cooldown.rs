@@ -51,6 +51,11 @@ impl Cooldown {
         });
     }
 
+    /// It is over.
+    pub fn reset(&mut self) {
+        self.last = None;
+    }
+
     /// A call that was sent at `sent` was not too much.
     pub fn well(&mut self, sent: Instant) {
         self.last.take_if(|last| sent > last.at);

@@ -98,6 +98,12 @@ impl Gate {
         });
     }
 
+    /// It is known to be well: what was sent before tells nothing any more.
+    pub fn reset(&mut self, now: Instant) {
+        self.last = Some(now);
+        self.shut = None;
+    }
+
     /// Shuts for longer each time.
     pub fn bench(&mut self, pass: Pass, now: Instant) {
         let longer = self.pause().map_or(BENCH, |pause| pause * 2);

@@ -5,6 +5,7 @@
 mod account;
 mod circuit;
 mod cooldown;
+mod entered;
 mod fault;
 mod gate;
 mod history;
@@ -17,6 +18,7 @@ mod tests;
 mod wards;
 
 pub use account::Account;
+pub use entered::{Ended, Entered, Turn};
 pub use fault::{Fault, Why};
 pub use settings::HealthSettings;
 pub use state::{CircuitState, State};
@@ -32,7 +34,8 @@ use super::hedge::Hedges;
 use super::retry::Budget;
 use circuit::Circuit;
 use cooldown::Cooldown;
-use gate::{Gate, Pass, Way};
+use entered::Passes;
+use gate::{Gate, Way};
 use history::{History, Latest, Peak};
 
 /// How one target fares: a model of a provider, called with one credential.
@@ -87,39 +90,6 @@ pub struct Closed {
     pub why: Why,
 }
 
-/// A call to a target. Dropped before it ended it tells nothing but that it is over.
-#[derive(Debug)]
-#[must_use]
-pub struct Entered {
-    health: Arc<Health>,
-    settings: Option<HealthSettings>,
-    sent: Instant,
-    passes: Passes,
-    first_token: Option<Instant>,
-    is_slow: bool,
-    has_ended: bool,
-}
-
-/// A call is all of these at once.
-#[derive(Clone, Copy, Debug)]
-struct Passes {
-    account: Pass,
-    bench: Pass,
-    circuit: Pass,
-}
-
-/// How a call ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
-    /// With a whole answer.
-    Well {
-        /// How many tokens it had, if that is known.
-        output_tokens: Option<u64>,
-    },
-    /// Without.
-    Fault(Fault),
-}
-
 /// What is measured of a target, for whoever picks one.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Readings {
@@ -132,19 +102,6 @@ pub struct Readings {
     /// How fast a stream's tokens usually come.
     pub tokens_per_second: Option<f64>,
 }
-
-/// A first token that is slow is this much later than usual, at least.
-const FIRST_TOKEN_FLOOR: Duration = Duration::from_secs(1);
-
-/// A slow stream's tokens come this much later than usual, at least.
-const TOKEN_FLOOR: Duration = Duration::from_millis(20);
-
-/// So many tokens tell how fast they come.
-const TOKENS_MIN: u64 = 16;
-
-/// So many refusals in a row tell that a model is not there, where it was there a moment ago: callers can name what is not
-/// there, too, like files, and shall not close a target to others.
-const REFUSALS_MAX: u32 = 3;
 
 // === impl Health ===
 
@@ -159,6 +116,11 @@ impl Health {
             in_flight: AtomicU32::new(0),
             body: Mutex::default(),
         }
+    }
+
+    /// `provider/model-name`
+    pub fn name(&self) -> String {
+        [&*self.provider, "/", &self.model].concat()
     }
 
     /// Whether it may be called. Without settings it may always.
@@ -192,15 +154,17 @@ impl Health {
         };
         drop(body);
         self.in_flight.fetch_add(1, Ordering::Relaxed);
-        Ok(Entered {
-            health: self.clone(),
-            settings: settings.copied(),
-            sent: now,
-            passes,
-            first_token: None,
-            is_slow: false,
-            has_ended: false,
-        })
+        Ok(Entered::new(self.clone(), settings.copied(), now, passes))
+    }
+
+    /// An operator knows that it is well: nothing that was sent until now is held against it, nor against its credential.
+    pub fn reset(&self, now: Instant) {
+        self.account.reset(now);
+        let mut body = self.body.lock();
+        body.bench.reset(now);
+        body.refusals = 0;
+        body.cooldown.reset();
+        body.circuit.reset(now);
     }
 
     /// What so many percent of the latest answers did not take longer than, to begin or in all; None where there were few.
@@ -260,151 +224,5 @@ impl Standing {
             Self::Well | Self::Probing => None,
             Self::Closed(closed) => Some(closed.until),
         }
-    }
-}
-
-// === impl Entered ===
-
-impl Entered {
-    /// The first token of a stream has come. Only streams tell this: a whole answer's first byte comes with its last.
-    pub fn first_token(&mut self, now: Instant) {
-        if self.first_token.is_some() {
-            return;
-        }
-        self.first_token = Some(now);
-        let after = now.saturating_duration_since(self.sent);
-        let mut body = self.health.body.lock();
-        body.latency.learn(after, now);
-        body.latest[1].learn(after);
-        let slow = self.settings.and_then(|settings| settings.slow);
-        self.is_slow = body.first_token.learn(after, slow, FIRST_TOKEN_FLOOR);
-        if let Some(settings) = &self.settings
-            && !self.is_slow
-        {
-            body.circuit.begun(self.passes.circuit, settings);
-        }
-    }
-
-    /// Another target was faster: an answer would have taken longer than this.
-    pub fn outrun(&mut self, stream: bool, now: Instant) {
-        let after = now.saturating_duration_since(self.sent);
-        let mut body = self.health.body.lock();
-        body.latency.learn(after, now);
-        body.latest[usize::from(stream)].learn(after);
-    }
-
-    /// Whether all others wait for how this goes: it should not take long.
-    pub const fn is_probe(&self) -> bool {
-        self.passes.account.is_probe || self.passes.bench.is_probe || self.passes.circuit.is_probe
-    }
-
-    /// It is over. Only the first ending counts.
-    pub fn ended(&mut self, ended: Ended, now: Instant) {
-        if std::mem::replace(&mut self.has_ended, true) {
-            return;
-        }
-        match ended {
-            Ended::Well { output_tokens } => self.well(output_tokens, now),
-            Ended::Fault(Fault::Caller) => self.answered(false, now),
-            Ended::Fault(fault) => self.failed(fault, now),
-        }
-        self.leave();
-    }
-
-    fn well(&self, output_tokens: Option<u64>, now: Instant) {
-        let is_slow = match self.first_token {
-            Some(first) => {
-                self.is_slow
-                    | self.is_pace_slow(output_tokens, now.saturating_duration_since(first))
-            }
-            None => {
-                let after = now.saturating_duration_since(self.sent);
-                let mut body = self.health.body.lock();
-                body.latency.learn(after, now);
-                body.latest[0].learn(after);
-                false
-            }
-        };
-        self.answered(is_slow, now);
-    }
-
-    /// Learns how fast a stream's tokens came, and says whether that was slow.
-    fn is_pace_slow(&self, output_tokens: Option<u64>, took: Duration) -> bool {
-        let Some(tokens) = output_tokens.filter(|tokens| *tokens >= TOKENS_MIN) else {
-            return false;
-        };
-        let each = took.div_f64(tokens as f64);
-        let slow = self.settings.and_then(|settings| settings.slow);
-        let mut body = self.health.body.lock();
-        body.token.learn(each, slow, TOKEN_FLOOR)
-    }
-
-    /// The target has answered, and that is a good sign unless it took very long.
-    fn answered(&self, is_slow: bool, now: Instant) {
-        let passes = self.passes;
-        self.health.account.well(passes.account, now);
-        let mut body = self.health.body.lock();
-        body.bench.open(passes.bench);
-        body.refusals = 0;
-        body.cooldown.well(self.sent);
-        match is_slow {
-            false => body.circuit.well(passes.circuit, now),
-            true => {
-                body.last_fault = Some("slow");
-                body.circuit
-                    .failed(passes.circuit, self.settings.as_ref(), true, now);
-            }
-        }
-    }
-
-    fn failed(&self, fault: Fault, now: Instant) {
-        let passes = self.passes;
-        let was_well = self.health.account.was_well(now);
-        let benches_account = match fault {
-            Fault::Credential => true,
-            Fault::Forbidden => !was_well,
-            _ => false,
-        };
-        if benches_account {
-            self.health.account.bench(passes.account, now);
-        }
-        let mut body = self.health.body.lock();
-        body.last_fault = Some(fault.name());
-        match fault {
-            Fault::Caller | Fault::Credential => {}
-            Fault::Model | Fault::Forbidden => {
-                body.refusals = body.refusals.saturating_add(1);
-                if !was_well || body.refusals >= REFUSALS_MAX {
-                    body.bench.bench(passes.bench, now);
-                }
-            }
-            Fault::Limited { retry_after } => body.cooldown.limited(self.sent, retry_after, now),
-            Fault::Failed(_) => {
-                let waited = now.saturating_duration_since(self.sent);
-                body.latency.fail(waited, now);
-                body.circuit
-                    .failed(passes.circuit, self.settings.as_ref(), false, now);
-            }
-        }
-    }
-
-    /// Gives back the places of a probe.
-    fn leave(&self) {
-        let passes = self.passes;
-        self.health.account.leave(passes.account);
-        if passes.bench.is_probe || passes.circuit.is_probe {
-            let mut body = self.health.body.lock();
-            body.bench.leave(passes.bench);
-            body.circuit.gate.leave(passes.circuit);
-        }
-    }
-}
-
-impl Drop for Entered {
-    fn drop(&mut self) {
-        if !self.has_ended {
-            self.leave();
-        }
-        self.health.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -1,12 +1,10 @@
 //! Who is kept under observation: the targets, by provider, credential and model.
 
+use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
 
-use parking_lot::Mutex;
-
-use super::{Account, Health, State};
+use super::{Account, Health};
 
 /// How many models of one credential are kept: with a pattern of models callers can make names up.
 const MODELS_MAX: usize = 1024;
@@ -68,16 +66,13 @@ impl Wards {
         health
     }
 
-    /// How they stand, by provider and model.
-    pub fn states(&self, now: Instant) -> Vec<State> {
-        let healths: Vec<_> = {
-            let table = self.table.lock();
-            let models = table.wards.iter().flat_map(|ward| ward.models.values());
-            models.map(|kept| kept.health.clone()).collect()
-        };
-        let mut states: Vec<_> = healths.iter().map(|health| health.state(now)).collect();
-        states.sort_by(|a, b| (&a.provider, &a.model).cmp(&(&b.provider, &b.model)));
-        states
+    /// Those of a provider that are called with the credential of this fingerprint.
+    pub fn known(&self, provider: &str, fingerprint: [u8; 32]) -> Vec<Arc<Health>> {
+        let table = self.table.lock();
+        let same = |ward: &&Ward| ward.fingerprint == fingerprint && *ward.provider == *provider;
+        let models = table.wards.iter().filter(same);
+        let kept = models.flat_map(|ward| ward.models.values());
+        kept.map(|kept| kept.health.clone()).collect()
     }
 }
 
@@ -158,7 +153,7 @@ mod tests {
         let wards = Wards::default();
         let used = of(&wards, 0, 0);
         (1..3 * MODELS_MAX).for_each(|model| drop(of(&wards, 0, model)));
-        assert_eq!(wards.states(Instant::now()).len(), MODELS_MAX);
+        assert_eq!(wards.known("p0", [0; 32]).len(), MODELS_MAX);
         assert!(Arc::ptr_eq(&used, &of(&wards, 0, 0)));
         (1..3 * ACCOUNTS_MAX).for_each(|account| drop(of(&wards, account, 0)));
         assert_eq!(wards.table.lock().wards.len(), ACCOUNTS_MAX);

@@ -1,6 +1,7 @@
 //! The machine by hand, one fault at a time.
 
 mod measured;
+mod operators;
 
 use super::wards::Wards;
 use super::*;
@@ -362,17 +363,4 @@ fn the_narrowest_section_that_says_something_wins() {
         resolve([Some(&model), Some(&off), Some(&defaults)]),
         Some(expected)
     );
-}
-
-#[test]
-fn states_are_told_by_name() {
-    let mut scene = Scene::new();
-    scene.call("b", FAILED);
-    scene.call("a", Ended::Fault(Fault::Model));
-    let states = scene.wards.states(scene.now);
-    let told = serde_json::to_value(&states).unwrap();
-    assert_eq!(told[0]["model"], "a");
-    assert_eq!(told[0]["why"], "model");
-    assert_eq!(told[1]["circuit"], "closed");
-    assert_eq!(told[1]["last_fault"], "status");
 }
