@@ -1,7 +1,6 @@
 //! Puts the same load on nginx as a proxy and on Tollgate, in turns, and prints what each costs beside the other.
 //! `benches/side-by-side/run` starts the servers and calls this.
 
-mod http;
 mod pacer;
 mod process;
 mod requests;

@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::http::Head;
+use side_by_side::http::Head;
 
 /// The time between two chunks of a stream.
 pub const INTERVAL: Duration = Duration::from_millis(10);

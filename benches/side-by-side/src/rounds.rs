@@ -6,8 +6,8 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use crate::Candidate;
-use crate::http::request;
 use crate::{requests, streams};
+use side_by_side::http::request;
 
 /// How much is measured.
 pub struct Plan {
