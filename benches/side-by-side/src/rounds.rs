@@ -123,7 +123,7 @@ pub async fn all(
 }
 
 /// The order of a round: everybody is first in turn.
-fn turn(round: usize, count: usize) -> impl Iterator<Item = usize> {
+pub fn turn(round: usize, count: usize) -> impl Iterator<Item = usize> {
     (0..count).map(move |index| (index + round) % count)
 }
 
@@ -197,7 +197,7 @@ async fn streamed(
 }
 
 /// In milliseconds.
-fn percentile(sorted: &[Duration], percent: usize) -> f64 {
+pub fn percentile(sorted: &[Duration], percent: usize) -> f64 {
     let index = (sorted.len() * percent / 100).min(sorted.len().saturating_sub(1));
     sorted
         .get(index)
