@@ -1,13 +1,15 @@
 //! Puts the same load on nginx as a proxy and on Tollgate, in turns, and prints what each costs beside the other.
 //! `benches/side-by-side/run` starts the servers and calls this.
 
-mod http;
 mod pacer;
 mod process;
 mod requests;
 mod rounds;
+mod stand;
 mod streams;
 mod table;
+mod tails;
+mod upstream;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -30,16 +32,21 @@ pub struct Candidate {
     pub server: Option<Server>,
 }
 
-const USAGE: &str = "usage: side-by-side ports COUNT
+/// How it is called.
+pub const USAGE: &str = "usage: side-by-side ports COUNT
        side-by-side measure [--quick] --key KEY --paced ADDRESS --direct ADDRESS --candidate NAME REQUESTS STREAMS PID …
+       side-by-side dead [--quick] --key KEY --gateway ADDRESS --well ADDRESS --well ADDRESS --stalling ADDRESS
+       side-by-side hedged [--quick] --key KEY --gateway ADDRESS --well ADDRESS --well ADDRESS
 The first candidate is what the others are compared with; --direct is the upstream of whole answers, --paced where this
-program itself serves the streams.";
+program itself serves the streams; --well and --stalling are where it serves upstreams.";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let result = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["ports", count] => print_ports(count),
         ["measure", ..] => measure(arguments.into_iter().skip(1)),
+        ["dead", ..] => stand::dead(arguments.into_iter().skip(1)),
+        ["hedged", ..] => stand::hedged(arguments.into_iter().skip(1)),
         _ => Err(io::Error::other(USAGE)),
     };
     if let Err(error) = result {
@@ -119,7 +126,8 @@ fn serve_streams(address: SocketAddr, enough: Arc<AtomicBool>) -> io::Result<()>
     Ok(())
 }
 
-fn address(text: &str) -> io::Result<SocketAddr> {
+/// Reads an address.
+pub fn address(text: &str) -> io::Result<SocketAddr> {
     text.parse()
         .map_err(|_| io::Error::other(format!("not an address: {text}")))
 }

@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::http::Head;
+use side_by_side::http::Head;
 
 /// The time between two chunks of a stream.
 pub const INTERVAL: Duration = Duration::from_millis(10);
@@ -73,7 +73,8 @@ async fn answer(mut socket: TcpStream, streams: mpsc::Sender<Stream>) {
     }
 }
 
-async fn read_request(socket: &mut TcpStream) -> io::Result<()> {
+/// A whole request.
+pub async fn read_request(socket: &mut TcpStream) -> io::Result<Vec<u8>> {
     let mut request = Vec::with_capacity(4096);
     loop {
         let read = socket.read_buf(&mut request).await?;
@@ -81,7 +82,7 @@ async fn read_request(socket: &mut TcpStream) -> io::Result<()> {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         if Head::of_request(&request)?.is_some_and(|head| head.is_whole(&request)) {
-            return Ok(());
+            return Ok(request);
         }
     }
 }

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use crate::http::Head;
+use side_by_side::http::Head;
 
 /// Longest wait for one answer.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(20);

@@ -6,8 +6,8 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use crate::Candidate;
-use crate::http::request;
 use crate::{requests, streams};
+use side_by_side::http::request;
 
 /// How much is measured.
 pub struct Plan {
@@ -123,7 +123,7 @@ pub async fn all(
 }
 
 /// The order of a round: everybody is first in turn.
-fn turn(round: usize, count: usize) -> impl Iterator<Item = usize> {
+pub fn turn(round: usize, count: usize) -> impl Iterator<Item = usize> {
     (0..count).map(move |index| (index + round) % count)
 }
 
@@ -197,7 +197,7 @@ async fn streamed(
 }
 
 /// In milliseconds.
-fn percentile(sorted: &[Duration], percent: usize) -> f64 {
+pub fn percentile(sorted: &[Duration], percent: usize) -> f64 {
     let index = (sorted.len() * percent / 100).min(sorted.len().saturating_sub(1));
     sorted
         .get(index)

@@ -168,7 +168,8 @@ impl Row {
     }
 }
 
-fn ratio(values: &[f64], first: &[f64]) -> String {
+/// The median of the rounds' own ratios, with the lowest and the highest.
+pub fn ratio(values: &[f64], first: &[f64]) -> String {
     let mut ratios: Values = values
         .iter()
         .zip(first)
@@ -183,7 +184,8 @@ fn ratio(values: &[f64], first: &[f64]) -> String {
     }
 }
 
-fn median(values: &[f64]) -> f64 {
+/// The middle one; NaN of none.
+pub fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let middle = sorted.len() / 2;
