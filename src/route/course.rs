@@ -105,7 +105,10 @@ impl<'m> Course<'m> {
             self.go_up();
         }
         match self.waiting(around, now, deadline) {
-            Some((spot, until)) => Next::Repeat(spot, self.pause(spot, now).max(until - now)),
+            Some((spot, until)) => {
+                self.go_back_to(spot);
+                Next::Repeat(spot, self.pause(spot, now).max(until - now))
+            }
             None => Next::End(self.ended(around, now)),
         }
     }
@@ -126,6 +129,14 @@ impl<'m> Course<'m> {
     /// The answer of this step does not do: on to the next.
     pub fn go_up(&mut self) {
         self.step += 1;
+        self.order.clear();
+    }
+
+    /// All steps have been tried, and the target at a spot is waited for: on from its step.
+    fn go_back_to(&mut self, spot: usize) {
+        let mut steps = self.model.steps.iter();
+        let step = steps.position(|step| step.spots.contains(&spot));
+        self.step = step.unwrap_or_default();
         self.order.clear();
     }
 

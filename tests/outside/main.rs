@@ -34,6 +34,7 @@ mod upstream_tls;
 
 // What goes wrong
 mod callers;
+mod chaos;
 mod faults;
 mod leaving;
 mod ledger;
