@@ -82,12 +82,14 @@ impl Plan {
             return Err(unserved(incoming));
         };
         let operation = Operation::Generate(dialect);
-        let tells_logprobs = matches!(
+        // Where only the alternatives are bounded or missing, what a gate asks for is there.
+        let tells_logprobs = !matches!(
             dialect.carries(&outgoing(target), Feature::Logprobs),
-            Carry::Whole
+            Carry::Never
         );
         // What a provider of responses stores is known by the ids in its own answer.
-        let adds_logprobs = needs_logprobs && tells_logprobs && caller != Dialect::Responses;
+        let is_stored = caller == Dialect::Responses && dialect == caller;
+        let adds_logprobs = needs_logprobs && tells_logprobs && !is_stored;
         if dialect == caller && !adds_logprobs {
             let shorter = match output_max {
                 Some(output_max) => incoming.shortened(output_max, provider.accent)?,

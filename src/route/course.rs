@@ -120,6 +120,7 @@ impl<'m> Course<'m> {
             self.go_up();
         }
         if let Some((spot, until)) = self.waiting(around, now, deadline) {
+            self.go_back_to(spot);
             return Next::Repeat(spot, self.pause(spot, now).max(until - now));
         }
         match self.slow(around) {
@@ -171,6 +172,14 @@ impl<'m> Course<'m> {
     /// The answer of this step does not do: on to the next.
     pub fn go_up(&mut self) {
         self.step += 1;
+        self.order.clear();
+    }
+
+    /// All steps have been tried, and the target at a spot is waited for: on from its step.
+    fn go_back_to(&mut self, spot: usize) {
+        let mut steps = self.model.steps.iter();
+        let step = steps.position(|step| step.spots.contains(&spot));
+        self.step = step.unwrap_or_default();
         self.order.clear();
     }
 

@@ -34,6 +34,8 @@ mod upstream_tls;
 
 // What goes wrong
 mod callers;
+mod chains;
+mod chaos;
 mod faults;
 mod leaving;
 mod ledger;
