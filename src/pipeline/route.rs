@@ -78,7 +78,10 @@ pub(super) async fn route(
         let target = asked.target(spot);
         match pause {
             None => target.health.budget.first(&at(spot).retry, now),
-            Some(_) if !target.health.budget.repeat(&at(spot).retry, now) => {
+            Some(_)
+                if course.has_called(spot)
+                    && !target.health.budget.repeat(&at(spot).retry, now) =>
+            {
                 course.skip(spot);
                 continue;
             }
@@ -93,7 +96,10 @@ pub(super) async fn route(
         let flight = match prepare(asked, target, entered, due, caller, record).await? {
             Prepared::Ready(flight) => flight,
             Prepared::Skipped(error) => {
-                course.skip(spot);
+                match (error.kind, error.retry_after) {
+                    (Kind::RateLimited, Some(delay)) => course.rest(spot, delay, now),
+                    _ => course.skip(spot),
+                }
                 failures.skipped(error);
                 continue;
             }
@@ -138,7 +144,7 @@ pub(super) async fn route(
                     Judged::Escalated(routed) => {
                         let worse = best.replace(Best { number, routed });
                         worse.into_iter().for_each(|worse| worse.give_up(record));
-                        course.go_up();
+                        course.escalate(spot);
                         continue;
                     }
                     Judged::Failed(target, failed) => (target, failed),

@@ -106,7 +106,7 @@ impl<'m> Course<'m> {
         }
         while self.step < self.steps() {
             self.arrange(around);
-            if let Some(spot) = self.best(around) {
+            if let Some(spot) = self.best(around, now) {
                 if self.calls[spot] == 0 {
                     return Next::Call(spot);
                 }
@@ -170,7 +170,7 @@ impl<'m> Course<'m> {
     }
 
     /// The answer of this step does not do: on to the next.
-    pub fn go_up(&mut self) {
+    fn go_up(&mut self) {
         self.step += 1;
         self.order.clear();
     }
@@ -193,6 +193,26 @@ impl<'m> Course<'m> {
         self.out |= 1 << spot;
     }
 
+    /// The target at a spot takes no more for so long.
+    pub fn rest(&mut self, spot: usize, delay: Duration, now: Instant) {
+        match delay <= RETRY_AFTER_MAX {
+            true => self.later.push((spot, now + delay)),
+            false => self.skip(spot),
+        }
+    }
+
+    /// The answer of the target at a spot does not do: on to the step behind its own.
+    pub fn escalate(&mut self, spot: usize) {
+        self.go_back_to(spot);
+        self.spots().for_each(|spot| self.skip(spot));
+        self.go_up();
+    }
+
+    /// Whether the target at a spot has been called.
+    pub const fn has_called(&self, spot: usize) -> bool {
+        self.calls[spot] > 0
+    }
+
     /// A call failed.
     pub fn failed(&mut self, spot: usize, fault: Fault, now: Instant) {
         match fault {
@@ -200,10 +220,7 @@ impl<'m> Course<'m> {
             Fault::Credential | Fault::Forbidden | Fault::Model => self.skip(spot),
             Fault::Limited {
                 retry_after: Some(delay),
-            } => match delay <= RETRY_AFTER_MAX {
-                true => self.later.push((spot, now + delay)),
-                false => self.skip(spot),
-            },
+            } => self.rest(spot, delay, now),
             Fault::Limited { retry_after: None } | Fault::Failed(_) => {}
         }
         if fault == Fault::Caller {
@@ -286,7 +303,7 @@ impl<'m> Course<'m> {
 
     /// The target of the step that is asked next: whoever may be well again is asked at once, so that this is known; else, of
     /// those that have been called least, the first.
-    fn best(&self, around: &impl Surroundings) -> Option<usize> {
+    fn best(&self, around: &impl Surroundings, now: Instant) -> Option<usize> {
         let first = self.spots().start;
         let order = match self.order.is_empty() {
             true => std::slice::from_ref(&first),
@@ -295,7 +312,8 @@ impl<'m> Course<'m> {
         let may_be_called = order
             .iter()
             .copied()
-            .filter(|spot| self.has_calls_left(*spot));
+            .filter(|spot| self.has_calls_left(*spot))
+            .filter(|spot| self.told(*spot).is_none_or(|until| until <= now));
         let mut best = None;
         for spot in may_be_called {
             let calls = self.calls[spot];
@@ -311,32 +329,48 @@ impl<'m> Course<'m> {
 
     fn pause(&self, spot: usize, now: Instant) -> Duration {
         let calls = u32::from(self.calls[spot]);
-        let mut later = self.later.iter().rev();
-        let until = later.find(|(other, _)| *other == spot);
-        let after = until.map(|(_, until)| until.saturating_duration_since(now));
+        let until = self.told(spot);
+        let after = until.map(|until| until.saturating_duration_since(now));
         let chance = self.chance.rotate_left(8 * calls);
         self.model.spots[spot].retry.pause(calls, after, chance)
     }
 
-    /// Who has been called, and said when to come again, if that is soon enough: the first.
+    /// Of those that take no more for now, who does so first, if that is soon enough. Whoever finds nobody to ask does not wait: he is
+    /// told.
     fn waiting(
         &self,
         around: &impl Surroundings,
         now: Instant,
         deadline: Instant,
     ) -> Option<(usize, Instant)> {
-        let called = (0..self.model.spots.len())
-            .filter(|spot| self.calls[*spot] > 0 && self.has_calls_left(*spot));
-        let waiting = called.filter_map(|spot| match around.standing(spot) {
+        if self.calls.iter().all(|calls| *calls == 0) {
+            return None;
+        }
+        let left = (0..self.model.spots.len()).filter(|spot| self.has_calls_left(*spot));
+        let resting = left.filter_map(|spot| Some((spot, self.rests(spot, around, now)?)));
+        let bound = deadline.min(now + RETRY_AFTER_MAX);
+        let first = resting.min_by_key(|(_, until)| *until);
+        first.filter(|(spot, until)| now + self.pause(*spot, now).max(*until - now) < bound)
+    }
+
+    /// Until when a target takes no more, by what its provider has said to this request or to another.
+    fn rests(&self, spot: usize, around: &impl Surroundings, now: Instant) -> Option<Instant> {
+        let told = self.told(spot).filter(|until| *until > now);
+        match around.standing(spot) {
             Standing::Closed(Closed {
                 until,
                 why: Why::Limited,
-            }) => Some((spot, until)),
-            _ => None,
-        });
-        let bound = deadline.min(now + RETRY_AFTER_MAX);
-        let first = waiting.min_by_key(|(_, until)| *until);
-        first.filter(|(spot, until)| now + self.pause(*spot, now).max(*until - now) < bound)
+            }) => Some(told.map_or(until, |told| told.max(until)).max(now)),
+            Standing::Closed(_) => None,
+            Standing::Well | Standing::Probing => told,
+        }
+    }
+
+    /// Until when this request was told not to come again.
+    fn told(&self, spot: usize) -> Option<Instant> {
+        let mut later = self.later.iter().rev();
+        let last = later.find(|(other, _)| *other == spot);
+        last.map(|(_, until)| *until)
     }
 
     fn ended(&self, around: &impl Surroundings, now: Instant) -> Ended {
