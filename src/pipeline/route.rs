@@ -62,7 +62,9 @@ pub(super) async fn route(
         let (spot, pause, settings) = match course.next(&around, now, asked.deadline) {
             Next::Call(spot) => (spot, None, at(spot).health.as_ref()),
             Next::Resort(spot) => (spot, None, None),
-            Next::Repeat(spot, pause) => (spot, Some(pause), at(spot).health.as_ref()),
+            Next::Repeat(spot, pause) | Next::Wait(spot, pause) => {
+                (spot, Some(pause), at(spot).health.as_ref())
+            }
             Next::End(ended) => {
                 if let Some(best) = best {
                     record.answer_by(best.number);

@@ -29,6 +29,8 @@ pub enum Next {
     Resort(usize),
     /// Ask it once more, after a pause.
     Repeat(usize, Duration),
+    /// Nobody else is left: wait until it takes more, and ask it, be it for the first time.
+    Wait(usize, Duration),
     /// Nobody is left.
     End(Ended),
 }
@@ -121,7 +123,7 @@ impl<'m> Course<'m> {
         }
         if let Some((spot, until)) = self.waiting(around, now, deadline) {
             self.go_back_to(spot);
-            return Next::Repeat(spot, self.pause(spot, now).max(until - now));
+            return Next::Wait(spot, self.pause(spot, now).max(until - now));
         }
         match self.slow(around) {
             Some(spot) => Next::Resort(spot),

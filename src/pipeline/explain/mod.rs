@@ -169,7 +169,7 @@ impl Foretold<'_> {
         loop {
             let (spot, pause) = match course.next(self, now, deadline) {
                 Next::Call(spot) | Next::Resort(spot) => (spot, Duration::ZERO),
-                Next::Repeat(spot, pause) => (spot, pause),
+                Next::Repeat(spot, pause) | Next::Wait(spot, pause) => (spot, pause),
                 Next::End(_) => return (order, calls),
             };
             order.push(spot);

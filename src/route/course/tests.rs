@@ -84,7 +84,7 @@ impl Scene {
     /// Who is asked next, and fails so.
     fn fails(&self, course: &mut Course<'_>, fault: Fault) -> Option<usize> {
         match self.next(course) {
-            Next::Call(spot) | Next::Resort(spot) | Next::Repeat(spot, _) => {
+            Next::Call(spot) | Next::Resort(spot) | Next::Repeat(spot, _) | Next::Wait(spot, _) => {
                 course.called(spot);
                 course.failed(spot, fault, self.at(1_000));
                 Some(spot)
@@ -204,7 +204,7 @@ fn who_says_when_to_come_again_is_asked_no_sooner() {
     for seconds in [1, 30] {
         let (scene, mut course) = (Scene::new(), Course::new(&model, Start::default(), 7));
         scene.fails(&mut course, limited(seconds));
-        let Next::Repeat(0, pause) = scene.next(&mut course) else {
+        let Next::Wait(0, pause) = scene.next(&mut course) else {
             panic!("is asked again");
         };
         assert!(pause >= Duration::from_secs(seconds), "{pause:?}");
@@ -228,7 +228,7 @@ fn who_has_cooled_down_soon_is_waited_for_when_nobody_else_is_left() {
     scene.close(0, 5_000, Why::Limited);
     let others: Vec<_> = (0..4).map(|_| scene.fails(&mut course, FAILED)).collect();
     assert!(others.iter().all(|spot| spot.is_some_and(|spot| spot > 0)));
-    let Next::Repeat(0, pause) = scene.next(&mut course) else {
+    let Next::Wait(0, pause) = scene.next(&mut course) else {
         panic!("is waited for");
     };
     assert!(pause >= Duration::from_secs(4), "{pause:?}");
