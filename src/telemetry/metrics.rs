@@ -495,18 +495,19 @@ impl Metrics {
         }
     }
 
-    /// Puts down what providers say of their limits; what is gone by no longer is forgotten.
+    /// Puts down what providers say of their limits, of several keys what the one says that has most; what is gone by no longer
+    /// is forgotten.
     pub fn allowed(&self, states: impl Iterator<Item = AllowedState>) {
         let AllowedMetrics { limit, remaining } = &self.allowed;
         [limit, remaining].into_iter().for_each(GaugeVec::reset);
         for state in states {
             let labels = [state.provider.as_str(), &state.model, state.unit];
-            if let Some(all) = state.limit {
-                limit.with_label_values(&labels).set(all as f64);
+            let told = [(limit, state.limit), (remaining, Some(state.remaining))];
+            for (gauges, value) in told {
+                let Some(value) = value else { continue };
+                let gauge = gauges.with_label_values(&labels);
+                gauge.set(gauge.get().max(value as f64));
             }
-            remaining
-                .with_label_values(&labels)
-                .set(state.remaining as f64);
         }
     }
 
