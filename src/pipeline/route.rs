@@ -436,10 +436,12 @@ impl Best {
 /// Tells the operator what the caller is not told.
 fn report(asked: &Asked<'_>, target: &Target, failed: &Failed) {
     if let Some(status) = failed.refused_credential {
-        let fields = [
+        let key = target.provider.key.map(|number| number.to_string());
+        let mut fields = vec![
             ("provider", target.provider.name.as_str()),
             ("status", status.as_str()),
         ];
+        fields.extend(key.as_deref().map(|number| ("key", number)));
         let message = "the provider refused our credential";
         asked.gateway.log.event(Level::Error, message, &fields);
     }

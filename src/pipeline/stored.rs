@@ -174,7 +174,10 @@ pub async fn fetch(
     let provider = snapshot
         .provider(&sealed.provider)
         .ok_or_else(|| unknown(id))?;
-    let own = find(id, key, provider)?;
+    // The key that it was made with is the one that finds it.
+    let mut with_keys = provider.with_each_key();
+    let found = with_keys.find_map(|provider| Some((provider, find(id, key, provider).ok()?)));
+    let (provider, own) = found.ok_or_else(|| unknown(id))?;
     let method = match verb {
         Verb::Get => "GET",
         Verb::Delete => "DELETE",

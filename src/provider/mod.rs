@@ -10,6 +10,7 @@ mod credentials;
 mod dial;
 mod failure;
 pub mod fetch;
+mod keys;
 mod known;
 mod names;
 mod proxy;
@@ -42,13 +43,15 @@ use answer::simulate;
 use api::Api;
 use credentials::{Authorization, Means, Outgoing};
 use fetch::Dialled;
+use keys::keys;
 use known::Habits;
 use section::DialectName;
 use settings::{api, authorization, base, base_url, check_section, fields, simulation};
 use simulated::Simulation;
 use upstream::{Message, Upstream};
 
-/// An upstream account, ready to be called.
+/// An upstream account, ready to be called with one of its keys.
+#[derive(Clone)]
 pub struct Provider {
     /// Its name in the configuration.
     pub name: String,
@@ -68,6 +71,10 @@ pub struct Provider {
     pub is_own: bool,
     /// How much it is sent.
     pub limits: Limits,
+    /// Which of several keys it is called with, from 1.
+    pub key: Option<usize>,
+    /// The same with each of its further keys; only of the first.
+    pub others: Vec<Arc<Self>>,
     /// What its models take by its own account, where that is gone by.
     allowances: Option<Arc<Allowances>>,
     api: Api,
@@ -75,11 +82,13 @@ pub struct Provider {
     kind: Kind,
 }
 
+#[derive(Clone)]
 enum Kind {
     Remote(Remote),
-    Simulated(Simulation, AtomicU64),
+    Simulated(Simulation, Arc<AtomicU64>),
 }
 
+#[derive(Clone)]
 struct Remote {
     dialer: Arc<Dialer>,
     upstream: Arc<Upstream>,
@@ -133,14 +142,16 @@ impl Provider {
         let limits = Limits::resolve(section.limits.as_ref(), &limits, document);
         let asked = section.endpoints.clone();
         let api = api(name, &section, document)?;
+        let keys = keys(name, &section, document)?;
         let (kind, habits, address, is_own) = match section.dialect {
             DialectName::Simulated => {
                 let simulation = simulation(name, &section, document);
-                let kind = Kind::Simulated(simulation, AtomicU64::new(0));
+                let kind = Kind::Simulated(simulation, Arc::default());
                 (kind, Habits::of(&api, "", 0), String::new(), true)
             }
             _ => {
-                let remote = Remote::resolve(name, section, &api, dialer, previous, document)?;
+                let key = keys.first();
+                let remote = Remote::resolve(name, section, key, &api, dialer, previous, document)?;
                 let Destination {
                     host, port, tls, ..
                 } = remote.upstream.destination();
@@ -161,18 +172,33 @@ impl Provider {
             address,
             is_own,
             limits,
+            key: (keys.len() > 1).then_some(1),
+            others: Vec::new(),
             allowances: None,
             api,
             endpoints: asked.unwrap_or_else(|| habits.endpoints.to_vec()),
             kind,
         };
+        let others = (2..).zip(keys.iter().skip(1));
+        let mut others: Vec<_> = others
+            .map(|(number, key)| provider.with_key(number, key))
+            .collect();
         if learns {
-            // An account is told by its credential: what was said of another is not known of this one.
-            let same = previous.filter(|other| other.fingerprint() == provider.fingerprint());
-            let kept = same.and_then(|provider| provider.allowances.clone());
-            provider.allowances = Some(kept.unwrap_or_default());
+            provider.learn(previous);
+            others.iter_mut().for_each(|other| other.learn(previous));
         }
+        provider.others = others.into_iter().map(Arc::new).collect();
         Some(provider)
+    }
+
+    /// From now on goes by what the provider says of its limits, and by what it said before a reload.
+    fn learn(&mut self, previous: Option<&Self>) {
+        // An account is told by its credential: what was said of another is not known of this one.
+        let fingerprint = self.fingerprint();
+        let mut before = previous.into_iter().flat_map(Self::with_each_key);
+        let same = before.find(|other| other.fingerprint() == fingerprint);
+        let kept = same.and_then(|provider| provider.allowances.clone());
+        self.allowances = Some(kept.unwrap_or_default());
     }
 
     /// What it takes for `model` by its own account; None where that is not gone by.
@@ -319,6 +345,7 @@ impl Remote {
     fn resolve(
         name: &str,
         section: ProviderSection,
+        key: Option<&(HeaderName, HeaderValue)>,
         api: &Api,
         dialer: &Arc<Dialer>,
         previous: Option<&Provider>,
@@ -343,7 +370,7 @@ impl Remote {
                 )
                 .help("it looks like https://NAME.openai.azure.com");
         }
-        let fields = fields(name, &section, document)?;
+        let fields = fields(name, &section, key, document);
         let provider = name.to_owned();
         let means = Means {
             fetch: Arc::new(Dialled(dialer.clone())),

@@ -23,6 +23,9 @@ pub struct ProviderSection {
     /// The credential, sent as the provider wants it: as a bearer token, `x-api-key` (Anthropic), `x-goog-api-key`
     /// (Gemini) or `api-key` (Azure).
     pub api_key: Option<Secret>,
+    /// Several credentials in the place of one, up to 10: requests are shared out among them, and one that is refused or has no
+    /// quota left is left alone while the others go on.
+    pub api_keys: Option<Vec<Secret>>,
     /// Further header fields of every request. They win over what the caller sent.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
@@ -55,6 +58,13 @@ pub struct ProviderSection {
     pub auto_cache: bool,
     /// Requests, tokens and concurrency that it is sent: its own published limits, or less.
     pub limits: Option<LimitsSection>,
+}
+
+impl ProviderSection {
+    /// Whether it says what it is called with.
+    pub(super) const fn has_key(&self) -> bool {
+        self.api_key.is_some() || self.api_keys.is_some()
+    }
 }
 
 /// A wire format of model traffic.

@@ -6,6 +6,7 @@ use super::api::Api;
 use super::calls::check_calls;
 use super::credentials::{Authorization, Means, VertexSection, region_of, suffix_of};
 use super::dial::Destination;
+use super::keys::check_keys;
 use super::known;
 use super::proxy::Proxy;
 use super::section::{DialectName, ProviderSection};
@@ -45,12 +46,13 @@ pub(super) fn base(url: &str) -> Result<(Destination, String, String), String> {
     Ok((destination, authority.to_string(), path))
 }
 
-/// The fields of every call to this provider.
+/// The fields of every call to this provider that is made with this key.
 pub(super) fn fields(
     name: &str,
     section: &ProviderSection,
+    key: Option<&(HeaderName, HeaderValue)>,
     document: &mut Document,
-) -> Option<Vec<(HeaderName, HeaderValue)>> {
+) -> Vec<(HeaderName, HeaderValue)> {
     let agent = concat!("tollgate/", env!("CARGO_PKG_VERSION"));
     let mut fields = vec![
         (
@@ -59,22 +61,7 @@ pub(super) fn fields(
         ),
         (header::USER_AGENT, HeaderValue::from_static(agent)),
     ];
-    if let Some(key) = &section.api_key {
-        let bare = |field| (HeaderName::from_static(field), key.expose().to_owned());
-        let (field, text) = match section.dialect {
-            DialectName::OpenAi if section.azure.is_some() => bare("api-key"),
-            DialectName::Anthropic if section.vertex.is_none() => bare("x-api-key"),
-            DialectName::Gemini => bare("x-goog-api-key"),
-            _ => (header::AUTHORIZATION, format!("Bearer {}", key.expose())),
-        };
-        let Ok(mut value) = HeaderValue::from_str(&text) else {
-            let path = ["providers", name, "api_key"];
-            document.error(&path, "`api_key` holds a character that no HTTP header may");
-            return None;
-        };
-        value.set_sensitive(true);
-        fields.push((field, value));
-    }
+    fields.extend(key.cloned());
     let reserved = [
         header::HOST,
         header::CONTENT_LENGTH,
@@ -106,7 +93,7 @@ pub(super) fn fields(
             }
         }
     }
-    Some(fields)
+    fields
 }
 
 /// The shape of the provider's API.
@@ -232,7 +219,7 @@ pub(super) fn authorization(
     document: &mut Document,
 ) -> Option<Authorization> {
     let (field, resolved) = match (section.dialect, &section.azure) {
-        _ if section.api_key.is_some() => return None,
+        _ if section.has_key() => return None,
         (DialectName::Bedrock, _) => {
             let region = region(name, section, document)?;
             let bedrock = Authorization::bedrock(None, &region, &variable, means);
@@ -278,10 +265,11 @@ pub(super) fn check_section(name: &str, section: &ProviderSection, document: &mu
     use DialectName::{Anthropic, Bedrock, Gemini, OpenAi, Simulated};
     let dialect = section.dialect;
     let is_simulated = dialect == Simulated;
-    let given: [(&str, bool, bool); 11] = [
+    let given: [(&str, bool, bool); 12] = [
         // The field, whether it is given, whether the dialect knows it.
         ("base_url", section.base_url.is_some(), !is_simulated),
         ("api_key", section.api_key.is_some(), !is_simulated),
+        ("api_keys", section.api_keys.is_some(), !is_simulated),
         ("azure", section.azure.is_some(), dialect == OpenAi),
         (
             "vertex",
@@ -327,6 +315,7 @@ pub(super) fn check_section(name: &str, section: &ProviderSection, document: &mu
             )
             .help("remove it");
     }
+    check_keys(name, section, document);
     check_credentials(name, section, document);
 }
 
@@ -342,11 +331,15 @@ fn check_credentials(name: &str, section: &ProviderSection, document: &mut Docum
         ("azure.entra", has_entra),
     ];
     for (field, is_given) in fetched {
-        if is_given && section.api_key.is_some() {
+        if is_given && section.has_key() {
+            let key = match section.api_key {
+                Some(_) => "api_key",
+                None => "api_keys",
+            };
             document
                 .error(
-                    &at("api_key"),
-                    format!("`api_key` and `{field}` are two credentials"),
+                    &at(key),
+                    format!("`{key}` and `{field}` are two credentials"),
                 )
                 .help("leave one of them");
         }
@@ -359,7 +352,7 @@ fn check_credentials(name: &str, section: &ProviderSection, document: &mut Docum
     let is_fetched = has_entra || section.vertex.is_some();
     if let Some(field) = own
         && is_fetched
-        && section.api_key.is_none()
+        && !section.has_key()
     {
         let message = format!("`{field}` and a fetched token are two credentials");
         document.error_at_key(&["providers", name, "headers", field], message);
@@ -372,7 +365,8 @@ fn check_credentials(name: &str, section: &ProviderSection, document: &mut Docum
         DialectName::OpenAi => is_hosted && !known::is_local(name),
         _ => is_hosted,
     };
-    if needs_key && !document.has(&at("api_key")) && own.is_none() {
+    let has_key = ["api_key", "api_keys"].map(|field| document.has(&at(field)));
+    if needs_key && has_key == [false; 2] && own.is_none() {
         document
             .warning(
                 &["providers", name],

@@ -223,7 +223,9 @@ impl<'m> Course<'m> {
             Fault::Limited {
                 retry_after: Some(delay),
             } => self.rest(spot, delay, now),
-            Fault::Limited { retry_after: None } | Fault::Failed(_) => {}
+            Fault::Limited { retry_after: None } => {}
+            // It would not fare better with another key.
+            Fault::Failed(_) => self.alike(spot).for_each(|other| self.called(other)),
         }
         if fault == Fault::Caller {
             self.out = u64::MAX;
@@ -254,9 +256,15 @@ impl<'m> Course<'m> {
         }
         let is_fresh = |other: &usize| {
             let is_closed = || matches!(around.standing(*other), Standing::Closed(_));
-            *other != spot && self.calls[*other] == 0 && self.is_in(*other) && !is_closed()
+            self.calls[*other] == 0 && self.is_in(*other) && !is_closed()
         };
-        let others = (0..self.model.spots.len()).filter(is_fresh).count();
+        let spots = &self.model.spots;
+        let fresh = (0..spots.len()).filter(is_fresh);
+        let others = fresh.filter(|other| spots[*other].target != spots[spot].target);
+        // Each target counts once, with however many keys.
+        let mut others: Vec<_> = others.map(|other| &spots[other].target).collect();
+        others.dedup();
+        let others = others.len();
         if others == 0 {
             return own;
         }
@@ -270,6 +278,15 @@ impl<'m> Course<'m> {
             Standing::Well => own.min(share),
             Standing::Probing | Standing::Closed(_) => own.min(share).min(probe),
         }
+    }
+
+    /// The other spots of the same target in its step, with other keys.
+    fn alike(&self, spot: usize) -> impl Iterator<Item = usize> + use<'m> {
+        let Model { steps, spots, .. } = self.model;
+        let step = steps.iter().find(|step| step.spots.contains(&spot));
+        let others = step.into_iter().flat_map(|step| step.spots.clone());
+        let others = others.filter(move |other| *other != spot);
+        others.filter(move |other| spots[*other].target == spots[spot].target)
     }
 
     /// Puts the spots of the step in their order.

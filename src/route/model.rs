@@ -21,7 +21,7 @@ use crate::spend;
 use crate::spend::prices::{Place, Prices, Tariff};
 use crate::telemetry::AllowedState;
 
-/// The most targets of one model, over all of its steps.
+/// The most targets of one model, over all of its steps; with each key of its provider a target is another one.
 pub const SPOTS_MAX: usize = 64;
 
 /// A name, or a pattern of names, and where it leads.
@@ -60,7 +60,7 @@ pub struct Step {
     pub hold: Hold,
 }
 
-/// A place in a model where a request may go.
+/// A place in a model where a request may go: a target, with one of its provider's keys.
 pub struct Spot {
     /// Its target as it stands in the configuration: bounded, too.
     pub target: Arc<str>,
@@ -346,7 +346,7 @@ impl Reader<'_> {
             }
         }
         if spots.len() > SPOTS_MAX {
-            let message = format!("a model has at most {SPOTS_MAX} targets");
+            let message = format!("a model has at most {SPOTS_MAX} targets, one for each key");
             self.document.error_at_key(&path, message);
         }
         (!spots.is_empty() && spots.len() <= SPOTS_MAX).then_some((steps, spots))
@@ -427,7 +427,7 @@ impl Reader<'_> {
                 true => [path, &["target"]].concat(),
                 false => path.to_vec(),
             };
-            return Some(vec![self.spot(&place, target, 1)?]);
+            return self.spots(&place, target, 1);
         }
         let Some(any_of) = any_of else {
             // A field that could not be read is an error already.
@@ -458,13 +458,10 @@ impl Reader<'_> {
                     (&member.target, member.weight)
                 }
             };
-            spots.push(self.spot(&place, target, weight));
+            spots.push(self.spots(&place, target, weight));
         }
-        let names: Vec<_> = spots
-            .iter()
-            .flatten()
-            .map(|spot| spot.target.clone())
-            .collect();
+        let firsts = spots.iter().flatten().filter_map(|spots| spots.first());
+        let names: Vec<_> = firsts.map(|spot| spot.target.clone()).collect();
         if let Some(at) = (1..names.len()).find(|at| names[..*at].contains(&names[*at])) {
             let index = at.to_string();
             self.document
@@ -475,11 +472,12 @@ impl Reader<'_> {
                 .help("`weight` says how often it is asked");
             return None;
         }
-        spots.into_iter().collect()
+        let spots: Option<Vec<_>> = spots.into_iter().collect();
+        Some(spots?.into_iter().flatten().collect())
     }
 
-    /// The target that is named at `place`.
-    fn spot(&mut self, place: &[&str], target: &str, weight: u32) -> Option<Spot> {
+    /// The target that is named at `place`: a spot for each key of its provider.
+    fn spots(&mut self, place: &[&str], target: &str, weight: u32) -> Option<Vec<Spot>> {
         let document = &mut *self.document;
         if stars(target) > stars(self.name) {
             document
@@ -510,27 +508,38 @@ impl Reader<'_> {
             &provider.timeout,
             &self.defaults.timeout,
         ];
-        let (section, defaults) = (self.section, self.defaults);
+        let (section, defaults, share) = (self.section, self.defaults, provider.share());
         let retry = [&section.retry, &provider.retry, &defaults.retry];
         let health = [&section.health, &provider.health, &defaults.health];
-        let (fingerprint, is_one) = (provider.fingerprint(), !upstream_name.contains('*'));
-        Some(Spot {
-            target: target.into(),
-            weight,
-            id: pick::hash(target.as_bytes()),
-            timeouts: Timeouts::resolve(timeouts),
-            retry: Retry::resolve(retry.map(Option::as_ref)),
-            health: HealthSettings::resolve(health.map(Option::as_ref)),
-            window: spend::Limits::of(upstream_name).and_then(|limits| limits.window),
-            provider: provider.clone(),
-            ward: is_one.then(|| self.wards.of(provider_name, fingerprint, upstream_name)),
-            fingerprint,
-            upstream_name: upstream_name.to_owned(),
-            allowance: match is_one {
-                true => provider.allowance(upstream_name),
-                false => None,
-            },
-        })
+        let is_one = !upstream_name.contains('*');
+        let spot = |provider: &Arc<Provider>| {
+            let fingerprint = provider.fingerprint();
+            let id = match provider.key {
+                // Its conversations stay where they are when keys are added.
+                None | Some(1) => pick::hash(target.as_bytes()),
+                Some(_) => pick::hash(&[target.as_bytes(), &fingerprint].concat()),
+            };
+            let ward = || self.wards.of(provider_name, fingerprint, upstream_name);
+            Spot {
+                target: target.into(),
+                weight: weight.saturating_mul(share),
+                id,
+                timeouts: Timeouts::resolve(timeouts),
+                retry: Retry::resolve(retry.map(Option::as_ref)),
+                health: HealthSettings::resolve(health.map(Option::as_ref)),
+                window: spend::Limits::of(upstream_name).and_then(|limits| limits.window),
+                provider: provider.clone(),
+                ward: is_one.then(ward),
+                fingerprint,
+                upstream_name: upstream_name.to_owned(),
+                allowance: match is_one {
+                    true => provider.allowance(upstream_name),
+                    false => None,
+                },
+            }
+        };
+        let with_keys = std::iter::once(provider).chain(&provider.others);
+        Some(with_keys.map(spot).collect())
     }
 }
 

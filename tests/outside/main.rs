@@ -27,6 +27,7 @@ mod pairs;
 mod passthrough;
 mod protocols;
 mod recordings;
+mod several_keys;
 mod stored;
 mod tls;
 mod tool_names;

@@ -46,17 +46,18 @@ impl AllowedMetrics {
         }
     }
 
+    /// Of several keys what the one says that has most.
     pub fn stand(&self, states: impl Iterator<Item = AllowedState>) {
         let Self { limit, remaining } = self;
         [limit, remaining].into_iter().for_each(GaugeVec::reset);
         for state in states {
             let labels = [state.provider.as_str(), &state.model, state.unit];
-            if let Some(all) = state.limit {
-                limit.with_label_values(&labels).set(all as f64);
+            let told = [(limit, state.limit), (remaining, Some(state.remaining))];
+            for (gauges, value) in told {
+                let Some(value) = value else { continue };
+                let gauge = gauges.with_label_values(&labels);
+                gauge.set(gauge.get().max(value as f64));
             }
-            remaining
-                .with_label_values(&labels)
-                .set(state.remaining as f64);
         }
     }
 }
