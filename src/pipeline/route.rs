@@ -98,9 +98,13 @@ pub(super) async fn route(
         let flight = match prepare(asked, target, entered, due, caller, record).await? {
             Prepared::Ready(flight) => flight,
             Prepared::Skipped(error) => {
-                match (error.kind, error.retry_after) {
-                    (Kind::RateLimited, Some(delay)) => course.rest(spot, delay, now),
-                    _ => course.skip(spot),
+                // What its provider has said of its own limits may be over soon; what we say of ours is said for all.
+                match error
+                    .retry_after
+                    .filter(|_| error.provider_status.is_some())
+                {
+                    Some(delay) => course.rest(spot, delay.max(REST_MIN), Instant::now()),
+                    None => course.skip(spot),
                 }
                 failures.skipped(error);
                 continue;
@@ -268,6 +272,9 @@ pub(super) async fn prepare(
         taken,
     })))
 }
+
+/// How long a target rests at least that takes no more.
+const REST_MIN: Duration = Duration::from_millis(10);
 
 /// How often a caller is told that his stream is still to come.
 const ALIVE_EVERY: Duration = Duration::from_secs(5);
