@@ -19,6 +19,7 @@ function config(upstream) {
   return `
 listen: 127.0.0.1:0
 server: { max_body: 8MiB }
+defaults: { retry: { attempts: 1 }, health: off }
 providers:
   demo: { dialect: simulated }
   recorder: { dialect: openai, base_url: "${upstream}", api_key: ${UPSTREAM_KEY}, limits: { learn: false } }

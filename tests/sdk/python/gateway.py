@@ -19,6 +19,8 @@ UPSTREAM_KEY = "key-of-the-provider"
 CONFIG = """\
 listen: 127.0.0.1:0
 server: {{ max_body: 8MiB, body_timeout: 2s }}
+# Each request is one call, whatever came of those before it.
+defaults: {{ retry: {{ attempts: 1 }}, health: off }}
 providers:
   demo: {{ dialect: simulated }}
   recorder: {{ dialect: openai, base_url: "{upstream}", api_key: {upstream_key}, headers: {{ x-team: sdk-tests }}, limits: {{ learn: false }} }}
