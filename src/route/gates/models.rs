@@ -6,6 +6,7 @@ use super::Outcome;
 use super::look::{Look, first};
 use crate::dialect::Dialect;
 use crate::dialect::common::{Answer, Content, Format, Part, Request, Role, Turn, hashed_id};
+use crate::route::chance::{number, share};
 
 /// A model that scores answers.
 #[derive(Clone, Debug, PartialEq)]
@@ -95,13 +96,7 @@ const INSTRUCTIONS: &str = "You score an answer that an assistant gave to a user
 impl Judge {
     /// Whether this answer is one of those that are not judged; the same seed decides the same.
     pub(super) fn skips(&self, seed: u64) -> bool {
-        // SplitMix64's finish, so that seeds in a row are spread out.
-        let mut mixed =
-            seed.wrapping_add((self.place as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        let share = ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1_u64 << 53) as f64;
-        share >= self.sample
+        share(number(seed, self.place as u64)) >= self.sample
     }
 
     /// What its model is asked. The judged texts are data between marks that they cannot contain: the marks are made of
