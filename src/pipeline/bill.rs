@@ -35,6 +35,33 @@ pub enum Charge {
     Free,
 }
 
+/// What a chain saves by an attempt, or what it pays for it besides.
+#[derive(Default)]
+pub enum Saving {
+    /// There is no chain, or the last step's target would have been asked anyway.
+    #[default]
+    None,
+    /// The answer is the caller's; the chain's last step would have charged so for the same usage.
+    Instead(Arc<Tariff>),
+    /// Its answer did not do, or it only helped to judge one.
+    Besides,
+}
+
+impl Saving {
+    /// How much it is for an attempt that cost so much; negative where it was paid besides.
+    pub fn of(&self, usage: &Usage, cost: Option<Usd>, time: DateTime<Utc>) -> Usd {
+        let cost = cost.unwrap_or_default();
+        match self {
+            Self::None => Usd::ZERO,
+            Self::Instead(last) => match last.price(usage, Tier::Standard, time) {
+                Some(priced) => priced.cost.usd() - cost,
+                None => Usd::ZERO,
+            },
+            Self::Besides => -cost,
+        }
+    }
+}
+
 impl Bill {
     /// For a call that is about to be made.
     pub fn new(prices: &Prices, target: &Target) -> Self {

@@ -148,7 +148,7 @@ async fn serve(
         fields: surface::passed_on(&caller.head().headers),
         deadline: deadline(caller, model.total)?,
         start_at: start_at(caller, &key, model)?,
-        is_thrifty: money::is_thrifty(gateway, &key, model),
+        is_thrifty: money::is_thrifty(gateway, &key, model, &incoming),
         is_metered: surface::wants_cost(&caller.head().headers, &incoming),
         keeps_alive: incoming.stream
             && model.has_gates()

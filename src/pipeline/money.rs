@@ -1,6 +1,7 @@
 //! Step 4, as far as it is about money: the worst case of a request is reserved in the budgets of its key and team, and what it
 //! did cost is settled.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -11,9 +12,9 @@ use super::gateway::{Gateway, Notice};
 use super::not_priced;
 use crate::access::Key;
 use crate::access::budgets::{
-    Allowance, Fund, Page, Part, Refusal, Treasury, Unbounded, WAITING_MAX, WhenSpent,
+    Allowance, Budget, Fund, Page, Part, Refusal, Treasury, Unbounded, WAITING_MAX, WhenSpent,
 };
-use crate::dialect::{Error, Kind, Paid};
+use crate::dialect::{Error, Incoming, Kind, Paid};
 use crate::route::{Model, Target};
 use crate::spend::ledger::USER_MAX;
 use crate::spend::{NoBound, Usd, Why, Worst, output_bound};
@@ -45,25 +46,35 @@ fn funds<'a>(key: &'a Key, model: &'a Model) -> impl Iterator<Item = &'a Arc<Fun
 }
 
 /// Whether one of the budgets is spent that then want the cheapest target.
-pub fn is_thrifty(gateway: &Gateway, key: &Key, model: &Model) -> bool {
-    let mut thrifty =
-        funds(key, model).filter(|fund| fund.budget.when_spent == WhenSpent::Cheapest);
-    thrifty.any(|fund| {
-        let page = fund.page(&gateway.treasury, gateway.treasury.now());
-        let standing = page.standing();
+pub fn is_thrifty(gateway: &Gateway, key: &Key, model: &Model, incoming: &Incoming) -> bool {
+    let treasury = &gateway.treasury;
+    let is_cheapest = |budget: &Budget| budget.when_spent == WhenSpent::Cheapest;
+    let is_spent = |fund: &Fund| {
+        let standing = fund.page(treasury, treasury.now()).standing();
         standing.spent >= fund.budget.usd + standing.adjusted
-    })
+    };
+    let mut of_all = funds(key, model).filter(|fund| is_cheapest(&fund.budget));
+    if of_all.any(|fund| is_spent(fund)) {
+        return true;
+    }
+    let of_users = key.team.per_user.iter();
+    let of_users = of_users.filter(|allowance| is_cheapest(&allowance.budget));
+    let mut of_user = funds_of_user(of_users, incoming, treasury, treasury.now());
+    of_user.any(|fund| is_spent(&fund))
 }
 
-/// The funds of the request's user.
-fn funds_of_user(asked: &Asked<'_>, treasury: &Treasury, time: DateTime<Utc>) -> Vec<Arc<Fund>> {
-    let per_user = &asked.key.team.per_user;
-    if per_user.is_empty() {
-        return Vec::new();
-    }
-    let user = asked.incoming.user(USER_MAX);
-    let fund = |allowance: &Arc<_>| Allowance::fund(allowance, &user, treasury, time);
-    per_user.iter().map(fund).collect()
+/// The funds that the request's user has of the team's allowances.
+fn funds_of_user<'a>(
+    allowances: impl Iterator<Item = &'a Arc<Allowance>>,
+    incoming: &Incoming,
+    treasury: &Treasury,
+    time: DateTime<Utc>,
+) -> impl Iterator<Item = Arc<Fund>> {
+    let user = OnceCell::new();
+    allowances.map(move |allowance| {
+        let user = user.get_or_init(|| incoming.user(USER_MAX));
+        allowance.fund(user, treasury, time)
+    })
 }
 
 impl Money {
@@ -86,7 +97,9 @@ impl Money {
         let demand = asked.demand();
         let time = gateway.treasury.time(bill.time);
         let page = |fund: &Arc<Fund>| fund.page(&gateway.treasury, time);
-        let of_user = funds_of_user(asked, &gateway.treasury, time);
+        let of_users = key.team.per_user.iter();
+        let of_user = funds_of_user(of_users, asked.incoming, &gateway.treasury, time);
+        let of_user: Vec<_> = of_user.collect();
         let all = of_user.iter().chain(funds(key, model));
         let (hard, soft): (Vec<_>, Vec<_>) = all.partition(|fund| fund.is_hard());
         let mut money = Self {

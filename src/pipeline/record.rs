@@ -9,7 +9,7 @@ use std::time::Instant;
 use uuid::Uuid;
 
 use super::admit::Admission;
-use super::bill::Charge;
+use super::bill::{Charge, Saving};
 use super::caller::unlike_any_other;
 use super::gateway::{Gateway, Running};
 use super::settle::Attempted;
@@ -314,6 +314,12 @@ impl<'a> Record<'a> {
             (None, 0 | 200..300) => Cow::Borrowed("ok"),
             (None, status) => status.to_string().into(),
         };
+        let is_chain = self.model.as_ref().is_some_and(|(_, model)| model.steps.len() > 1);
+        let saving = match (judged, status, trial.last_step) {
+            (None, 200, Some(last)) => Saving::Instead(last),
+            (Some(_), 200, _) if is_chain => Saving::Besides,
+            _ => Saving::None,
+        };
         self.gateway.metrics.attempt(&series, &outcome);
         if let Some(turn) = trial.entered.turn() {
             self.gateway.tell_turn(&trial.place.target, turn);
@@ -356,6 +362,7 @@ impl<'a> Record<'a> {
             target,
             bill,
             charge,
+            saving,
             series,
             incoming,
             evidence: evidence.unwrap_or_default(),

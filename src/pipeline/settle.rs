@@ -12,7 +12,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::admit::Admission;
-use super::bill::{Bill, Charge};
+use super::bill::{Bill, Charge, Saving};
 use super::fare::Fare;
 use super::gateway::Notice;
 use crate::dialect::common::Said;
@@ -52,6 +52,8 @@ pub struct Attempted {
     pub bill: Bill,
     /// What it used and cost, if anybody said.
     pub charge: Charge,
+    /// What its chain saves by it.
+    pub saving: Saving,
     /// Where its numbers go.
     pub series: Arc<Series>,
     /// What was asked.
@@ -247,6 +249,7 @@ impl Attempted {
             row.usage = usage;
             row.estimated = is_estimated;
             row.cost = cost;
+            row.savings = self.saving.of(&usage, cost, self.bill.time);
             row.price = priced.map(|priced| priced.used);
             ledger.push(*row);
         }

@@ -11,6 +11,7 @@ use super::settle::Evidence;
 use crate::dialect::{Incoming, Tier, Usage};
 use crate::route::Target;
 use crate::route::health::{Ended, Entered};
+use crate::spend::prices::Tariff;
 
 /// What is known of an attempt that is under way.
 pub struct Trial {
@@ -24,6 +25,8 @@ pub struct Trial {
     pub bill: Bill,
     /// What came of it.
     pub charge: Charge,
+    /// What the last step of its chain charges, if it is of an earlier one.
+    pub last_step: Option<Arc<Tariff>>,
     /// What is known of an answer whose provider does not say what it used.
     pub evidence: Option<Box<Evidence>>,
     /// What it was let through with.
@@ -52,6 +55,14 @@ pub struct Verdict {
     pub status: u16,
 }
 
+/// What the last step charges of the chain that a spot is in, if that is of an earlier one.
+fn last_step(asked: &Asked<'_>, spot: usize) -> Option<Arc<Tariff>> {
+    let (last, earlier) = asked.model.steps.split_last()?;
+    let first = last.spots.start;
+    let is_earlier = !earlier.is_empty() && spot < first;
+    is_earlier.then(|| asked.target(first).tariff(&asked.snapshot.prices))?
+}
+
 impl Trial {
     /// A call that is about to be made.
     pub fn new(
@@ -70,6 +81,7 @@ impl Trial {
                 spot: target.spot,
                 target: target.name.clone(),
             },
+            last_step: last_step(asked, target.spot),
             bill,
             charge: Charge::Open,
             evidence: None,

@@ -6,6 +6,7 @@ mod gates;
 mod held;
 mod picks;
 mod provider;
+mod savings;
 
 use crate::harness::{Gateway, config};
 use crate::upstream::Upstream;
