@@ -314,7 +314,10 @@ impl<'a> Record<'a> {
             (None, 0 | 200..300) => Cow::Borrowed("ok"),
             (None, status) => status.to_string().into(),
         };
-        let is_chain = self.model.as_ref().is_some_and(|(_, model)| model.steps.len() > 1);
+        let is_chain = self
+            .model
+            .as_ref()
+            .is_some_and(|(_, model)| model.steps.len() > 1);
         let saving = match (judged, status, trial.last_step) {
             (None, 200, Some(last)) => Saving::Instead(last),
             (Some(_), 200, _) if is_chain => Saving::Besides,

@@ -16,18 +16,24 @@ pub struct Stand {
     stalling: Vec<SocketAddr>,
 }
 
-/// A model with a target that is dead beside two that are well, and the same one without it.
+/// A model with a target that is dead beside two that are well, and the same one without it: twice, which tells by how much
+/// two that are alike differ.
 pub fn dead(arguments: impl Iterator<Item = String>) -> io::Result<()> {
     let stand = Stand::read(arguments)?;
     upstream::serve(&stand.well, Manner::AtOnce)?;
     let calls = upstream::serve(&stand.stalling, Manner::Never)?;
     let load = Load {
-        models: &["without", "refusing", "stalling"],
+        models: &["without", "again", "refusing", "stalling"],
         streams: false,
         per_second: 400,
     };
     let tails = stand.measure(&load, &calls)?;
-    let names = ["without it", "it refuses", "it never answers"];
+    let names = [
+        "without it",
+        "without it, again",
+        "it refuses",
+        "it never answers",
+    ];
     let calls = |tail: &Tail| tail.calls.to_string();
     tails::print(&names, "calls to it", calls, "p99 ≤ 1.1", &tails);
     Ok(())
@@ -56,7 +62,7 @@ pub fn hedged(arguments: impl Iterator<Item = String>) -> io::Result<()> {
 
 impl Stand {
     fn read(mut arguments: impl Iterator<Item = String>) -> io::Result<Self> {
-        let (mut gateway, mut key, mut rounds) = (None, String::new(), 9);
+        let (mut gateway, mut key, mut rounds) = (None, String::new(), 15);
         let (mut well, mut stalling) = (Vec::new(), Vec::new());
         while let Some(name) = arguments.next() {
             let mut value = || arguments.next().ok_or_else(|| io::Error::other(USAGE));

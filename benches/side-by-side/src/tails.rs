@@ -36,8 +36,9 @@ pub struct Tail {
 /// Whoever has failed by then is left alone, and what is usual is known.
 const WARM_UP: Duration = Duration::from_secs(4);
 
-/// The length of a round.
-const ROUND: Duration = Duration::from_secs(4);
+/// In a round every model is asked so often for so long, in turns, so that a slow moment of the machine hits all of them.
+const TURNS: usize = 4;
+const TURN: Duration = Duration::from_secs(1);
 
 /// Connections while it warms up.
 const WARM_UP_CONNECTIONS: usize = 8;
@@ -51,13 +52,18 @@ pub async fn measure(stand: &Stand, load: &Load, calls: &Calls) -> io::Result<Ve
     }
     let mut tails: Vec<Tail> = requests.iter().map(|_| Tail::default()).collect();
     for round in 0..stand.rounds {
-        for index in turn(round, requests.len()) {
-            let (request, tail) = (&requests[index], &mut tails[index]);
-            let before = calls.load(Ordering::Relaxed);
-            let round = requests::steady(stand.gateway, request, load.per_second, ROUND);
-            let mut times = round.await?;
+        let mut times = vec![Vec::new(); requests.len()];
+        for number in 0..TURNS {
+            for index in turn(round + number, requests.len()) {
+                let before = calls.load(Ordering::Relaxed);
+                let (address, request) = (stand.gateway, &requests[index]);
+                let asked = requests::steady(address, request, load.per_second, TURN);
+                times[index].extend(asked.await?);
+                tails[index].calls += calls.load(Ordering::Relaxed) - before;
+            }
+        }
+        for (tail, mut times) in tails.iter_mut().zip(times) {
             times.sort_unstable();
-            tail.calls += calls.load(Ordering::Relaxed) - before;
             tail.requests += times.len();
             tail.p50.push(percentile(&times, 50));
             tail.p99.push(percentile(&times, 99));

@@ -75,9 +75,8 @@ async fn the_ledger_says_what_a_chain_has_saved_after_all_that_it_asked_for_noth
 async fn a_user_whose_own_budget_is_spent_goes_on_with_the_cheapest() {
     let home = TempDir::new().expect("a temporary directory");
     let ledger = home.path().join("tollgate.db");
-    let models = format!(
-        "  m: {{ chain: [{{ target: up/says-todo, {GATES} }}, {{ target: up/good }}] }}\n"
-    );
+    let models =
+        format!("  m: {{ chain: [{{ target: up/says-todo, {GATES} }}, {{ target: up/good }}] }}\n");
     let team = "per_user: { budget: { usd: 0.00006, per: day, when_spent: cheapest } }";
     let (_upstream, gateway) = gateway(&ledger, &models, team).await;
     let ask = async |user: &str| {
