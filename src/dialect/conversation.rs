@@ -1,6 +1,7 @@
 //! What is the same in all requests of a conversation.
 
 use super::Incoming;
+use super::fnv::Fnv;
 use super::scan::{elements, members, only, said};
 
 /// How many bytes of a conversation's beginning tell it from others.
@@ -20,9 +21,9 @@ const TURNS: [&str; 5] = ["messages", "input", "contents", "prompt", "message"];
 /// Members that come and go while what they mark stays the same.
 const MARKS: [&str; 2] = ["cache_control", "cachePoint"];
 
-/// A hash (FNV-1a) of what has been told.
+/// A hash of what has been told.
 struct Told {
-    hash: u64,
+    hash: Fnv,
     room: usize,
 }
 
@@ -31,13 +32,13 @@ impl Incoming {
     /// the caller names a cache (OpenAI's `prompt_cache_key`), of that alone. The same in every process.
     pub fn conversation(&self) -> u64 {
         let mut told = Told {
-            hash: 0xcbf2_9ce4_8422_2325,
+            hash: Fnv::new(),
             room: TOLD_MAX,
         };
         let all = || self.members();
         if let Some((_, key)) = all().find(|(name, _)| name == "prompt_cache_key") {
             told.add(key);
-            return told.hash;
+            return told.hash.value();
         }
         let named =
             |names: &'static [&str]| all().filter(move |(name, _)| names.contains(&&**name));
@@ -54,7 +55,7 @@ impl Incoming {
                 }
             }
         }
-        told.hash
+        told.hash.value()
     }
 }
 
@@ -77,9 +78,8 @@ impl Told {
     fn add(&mut self, scalar: &[u8]) {
         let kept = &scalar[..scalar.len().min(self.room)];
         self.room -= kept.len();
-        for byte in kept.iter().chain(&[0]) {
-            self.hash = (self.hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-        }
+        self.hash.add(kept);
+        self.hash.add(&[0]);
     }
 }
 

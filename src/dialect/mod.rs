@@ -16,6 +16,7 @@ pub mod embedding;
 pub mod error;
 pub mod eventstream;
 mod field;
+mod fnv;
 pub mod gemini;
 pub mod incoming;
 mod names;

@@ -1,7 +1,8 @@
 //! Ids that are valid in another dialect than the one they were made in.
 
 use std::borrow::Cow;
-use std::hash::Hasher;
+
+use crate::dialect::fnv::hash;
 
 /// `id`, if it is of `[A-Za-z0-9_-]` and at most `longest` characters; else an id made of it, always the same.
 pub fn fitted_id(id: &str, longest: usize) -> Cow<'_, str> {
@@ -41,27 +42,6 @@ pub fn fitted_name(name: &str, longest: usize) -> String {
     let room = longest.saturating_sub(hash.len());
     let lead: String = name.chars().take(room).map(fit).collect();
     lead + &hash
-}
-
-/// FNV-1a: the same on every machine and in every version, which the standard library's hashes do not promise.
-fn hash(bytes: &[u8]) -> u64 {
-    let mut hasher = Fnv(0xcbf2_9ce4_8422_2325);
-    hasher.write(bytes);
-    hasher.finish()
-}
-
-struct Fnv(u64);
-
-impl Hasher for Fnv {
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
 }
 
 #[cfg(test)]
