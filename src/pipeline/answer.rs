@@ -5,8 +5,9 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use tokio::sync::Semaphore;
 
 use super::admit::limit_fields;
-use super::attempt::{Whole, to_error};
+use super::attempt::Whole;
 use super::caller::Caller;
+use super::failed::to_error;
 use super::fields;
 use super::gateway::{Gateway, Stage};
 use super::record::Record;

@@ -11,8 +11,8 @@ use http::{HeaderName, HeaderValue, StatusCode, Version, header};
 use pingora_core::protocols::http::{HttpTask, ServerSession};
 use pingora_http::{RequestHeader, ResponseHeader};
 
-use super::attempt::{error_fields, seconds};
 use super::decode::{Encoding, too_large};
+use super::failed::{error_fields, seconds};
 use super::fields::{RETRY_AFTER_MS, X_REQUEST_ID, X_SHOULD_RETRY};
 use super::surface;
 use crate::dialect::{Dialect, Error, Kind};

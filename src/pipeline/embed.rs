@@ -5,7 +5,8 @@ use bytes::Bytes;
 use futures_util::stream::{FuturesOrdered, StreamExt};
 use http::StatusCode;
 
-use super::attempt::{Attempt, Failed, Reply, Sent, Told, Whole, malformed};
+use super::attempt::{Attempt, Reply, Sent, Whole, malformed};
+use super::failed::{Failed, Told};
 use crate::dialect::common::{Dropped, Outgoing};
 use crate::dialect::embedding::{self, EmbeddingRequest};
 use crate::dialect::{Dialect, Error, Incoming, Usage};

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use super::attempt::{Failed, Told, Whole};
+use super::attempt::Whole;
+use super::failed::{Failed, Told};
 use super::{End, Refusal};
 use crate::dialect::{Error, Kind};
 use crate::route::Ended;

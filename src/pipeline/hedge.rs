@@ -6,21 +6,20 @@ use std::time::Instant;
 use super::End;
 use super::around::Around;
 use super::asked::Asked;
-use super::attempt::{Failed, Reply};
+use super::attempt::Reply;
 use super::caller::Caller;
-use super::failures::Failures;
+use super::failed::Failed;
+use super::flight::{Flight, Prepared, prepare};
 use super::record::Record;
-use super::route::{Flight, Prepared, attend, fail, prepare};
+use super::route::{Walk, attend};
 use super::trial::Verdict;
-use crate::route::Course;
 use crate::route::hedge::Hedge;
 
 /// One call, and perhaps a second beside it.
 pub(super) struct Race<'r, 'a, 'm> {
     pub asked: &'r Asked<'a>,
     pub hedge: &'r Hedge,
-    pub course: &'r mut Course<'m>,
-    pub failures: &'r mut Failures,
+    pub walk: &'r mut Walk<'m>,
 }
 
 /// Who came in, and with what.
@@ -103,7 +102,7 @@ impl Race<'_, '_, '_> {
         record: &mut Record<'_>,
     ) -> Result<Option<Box<Flight>>, End> {
         let (asked, around) = (self.asked, Around(self.asked));
-        let Some(spot) = self.course.beside(&around) else {
+        let Some(spot) = self.walk.course.beside(&around) else {
             return Ok(None);
         };
         if !first.target.health.hedges.take() {
@@ -114,26 +113,18 @@ impl Race<'_, '_, '_> {
         let Ok(entered) = target.health.enter(settings, now) else {
             return Ok(None);
         };
-        let due = self.course.due(spot, &around, now, asked.deadline);
+        let due = self.walk.course.due(spot, &around, now, asked.deadline);
         let prepared = prepare(asked, target, entered, due, caller, record).await?;
         let Prepared::Ready(second) = prepared else {
             return Ok(None);
         };
-        self.course.called(spot);
+        self.walk.course.called(spot);
         Ok(Some(second))
     }
 
     fn failed(&mut self, flight: &Flight, failed: Failed, record: &mut Record<'_>) {
-        let (course, failures) = (&mut *self.course, &mut *self.failures);
-        fail(
-            self.asked,
-            &flight.target,
-            flight.number,
-            failed,
-            course,
-            failures,
-            record,
-        );
+        let Flight { target, number, .. } = flight;
+        self.walk.fail(self.asked, target, *number, failed, record);
     }
 }
 

@@ -7,11 +7,13 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::asked::Asked;
-use super::attempt::{Failed, Reply, Whole};
+use super::attempt::{Reply, Whole};
 use super::caller::{Caller, unlike_any_other};
+use super::failed::Failed;
+use super::flight::{Prepared, prepare};
 use super::plan::outgoing;
 use super::record::Record;
-use super::route::{Prepared, Routed, attend, close, prepare, route};
+use super::route::{Routed, attend, close, route};
 use super::trial::Verdict;
 use super::{End, answer};
 use crate::dialect::common::{self, Answer, Context};

@@ -14,8 +14,9 @@ use ring::hmac;
 use serde_json::json;
 
 use super::End;
-use super::attempt::{Whole, passed_back, timeout_at, to_error};
+use super::attempt::{Whole, passed_back, timeout_at};
 use super::caller::Caller;
+use super::failed::to_error;
 use super::plan::Back;
 use super::surface::{self, Verb};
 use crate::access::Key;

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderName, HeaderValue};
 
-use super::attempt::{Attempt, Failed, malformed, timeout_at};
+use super::attempt::{Attempt, malformed, timeout_at};
 use super::bound::Bound;
+use super::failed::Failed;
 use super::meter::Meter;
 use super::plan::Back;
 use super::tap::Tap;

@@ -15,8 +15,8 @@ use http::{Method, Uri};
 
 use super::around::{start, usual_price};
 use super::bill::Bill;
+use super::flight::check_fits;
 use super::plan::{Plan, outgoing, told, unserved};
-use super::route::check_fits;
 use super::surface::{self, Ask, Surface};
 use super::{check_priced, stored};
 use crate::config::nearest;
