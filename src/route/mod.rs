@@ -7,6 +7,7 @@ pub mod health;
 pub mod hedge;
 mod model;
 pub mod pick;
+mod reader;
 pub mod retry;
 mod section;
 mod targets;
@@ -23,7 +24,7 @@ use crate::config::{Document, nearest};
 use crate::provider::{Provider, check_calls};
 use gates::Gates;
 use health::Wards;
-use model::Reader;
+use reader::Reader;
 
 /// Every name that applications may ask for.
 #[derive(Default)]
