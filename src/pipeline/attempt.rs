@@ -11,7 +11,7 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 
 use super::bound::Bound;
 use super::failed::{Failed, Told};
-use super::fields::{X_AMZN_ERRORTYPE, X_DROPPED, X_UPSTREAM_REQUEST_ID};
+use super::fields::{X_AMZN_ERRORTYPE, X_DROPPED, X_SHOULD_RETRY, X_UPSTREAM_REQUEST_ID};
 use super::meter::Meter;
 use super::plan::{Back, Plan, Translation};
 use super::stream::Stream;
@@ -98,6 +98,16 @@ struct Answered {
 }
 
 impl Whole {
+    /// Has the caller's SDK not repeat what the gateway has repeated already, unless the provider says when.
+    pub fn forbid_retry(&mut self) {
+        let is_outage = matches!(self.status.as_u16(), 502..=504);
+        let mut names = self.fields.iter().map(|(name, _)| name);
+        if is_outage && names.all(|name| *name != header::RETRY_AFTER) {
+            let never = HeaderValue::from_static("false");
+            self.fields.push((X_SHOULD_RETRY.clone(), never));
+        }
+    }
+
     /// An answer that cost nothing.
     pub const fn new(
         status: StatusCode,

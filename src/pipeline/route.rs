@@ -163,12 +163,20 @@ impl<'m> Walk<'m> {
         caller: &Caller<'_>,
         record: &mut Record<'_>,
     ) -> Result<Routed, End> {
-        if let Some(best) = self.best.take() {
+        if let Some(mut best) = self.best.take() {
             record.answer_by(best.number);
+            if let Routed::Stream(stream, _) = &mut best.routed {
+                stream.take_up();
+            }
             return Ok(best.routed);
         }
         match std::mem::take(&mut self.failures).last_word(ended) {
-            Word::Own(own, _) if !caller.is_begun() => Ok(Routed::Whole(own)),
+            Word::Own(mut own, _) if !caller.is_begun() => {
+                if record.attempts > 1 {
+                    own.forbid_retry();
+                }
+                Ok(Routed::Whole(own))
+            }
             Word::Own(_, error) => Err((*error).into()),
             Word::Ours(end) => Err(end),
         }

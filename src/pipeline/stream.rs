@@ -214,6 +214,11 @@ impl Stream {
         self.tap = None;
     }
 
+    /// It is gone on with after it has not been read for a while: its next token has its whole time from now on.
+    pub fn take_up(&mut self) {
+        self.due = Instant::now() + self.between_tokens;
+    }
+
     /// The next piece. Cancelling it loses nothing. Not to be called behind the last.
     ///
     /// # Errors

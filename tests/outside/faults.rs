@@ -157,6 +157,36 @@ async fn a_small_error_page_is_passed_on_as_it_came() {
 }
 
 #[tokio::test]
+async fn what_the_gateway_has_repeated_itself_the_callers_sdk_does_not() {
+    let says_when = |request: &Received| {
+        let retry = match &*request.model() {
+            "says-when" => "retry-after: 0\r\n",
+            _ => "",
+        };
+        format!("HTTP/1.1 503 X\r\n{retry}content-length: 0\r\n\r\n").into_bytes()
+    };
+    let upstream = Upstream::answering(says_when).await;
+    let file = upstream.as_provider("up");
+    for (attempts, model, told) in [
+        (1, "up/m", None),
+        (2, "up/m", Some("false")),
+        (2, "up/says-when", None),
+    ] {
+        let repeats = format!(
+            "defaults: {{ health: off, retry: {{ attempts: {attempts}, backoff: 1ms..2ms, budget: 100% }} }}"
+        );
+        let gateway = Gateway::start(&config(&format!("{file}\n{repeats}\n"))).await;
+        for request in [chat(model), chat_stream(model)] {
+            let answer = gateway.ask(request).await;
+            assert_eq!(answer.status, 503);
+            let asked = answer.header("x-tollgate-attempts");
+            assert_eq!(asked, Some(&*attempts.to_string()));
+            assert_eq!(answer.header("x-should-retry"), told, "{model}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_is_not_http_is_not_quoted_in_the_log() {
     let upstream = Upstream::answering(|_| b"private words, no HTTP\r\n\r\n".to_vec()).await;
     let (gateway, _upstream) = gateway_and(upstream).await;

@@ -205,3 +205,42 @@ async fn check_names_the_gates_that_could_not_decide() {
     let message = "so little of a stream does not let `refusal`, `truncated` decide";
     assert!(printed.contains(message), "{printed}");
 }
+
+/// The longest time between two tokens, and how long the step behind takes to fail.
+const BETWEEN_TOKENS: Duration = Duration::from_secs(3);
+const FAILS_AFTER: Duration = Duration::from_millis(3500);
+
+#[tokio::test]
+async fn a_stream_that_is_taken_up_again_has_its_time_between_tokens_anew() {
+    let (failed, has_failed) = watch::channel(false);
+    let failed = Arc::new(failed);
+    let upstream = Upstream::start(move |request, mut stream| {
+        let (failed, mut has_failed) = (failed.clone(), has_failed.clone());
+        async move {
+            if request.model() == "fails" {
+                tokio::time::sleep(FAILS_AFTER).await;
+                let answer = provider::answer(&request);
+                stream.write_all(&answer).await.ok()?;
+                failed.send_replace(true);
+                return Some(stream);
+            }
+            stream.write_all(&stream_head()).await.ok()?;
+            let said = "I'm sorry, but I can't help with that. ".repeat(8);
+            stream.write_all(&word(&said)).await.ok()?;
+            has_failed.wait_for(|failed| *failed).await.ok()?;
+            // The gateway is to have begun to wait.
+            tokio::time::sleep(PACE * 10).await;
+            stream.write_all(&word("No.")).await.ok()?;
+            stream.write_all(&ending()).await.ok().map(|()| stream)
+        }
+    })
+    .await;
+    let models = format!(
+        "  m: {{ chain: [{{ target: up/is-sorry, escalate_when: [refusal] }}, {{ target: up/fails }}], timeout: {{ between_tokens: {}s }} }}\n",
+        BETWEEN_TOKENS.as_secs()
+    );
+    let gateway = Gateway::start(&configuration(&upstream, &models)).await;
+    let answer = gateway.ask(chat_stream("m")).await;
+    let text = answer.text();
+    assert!(text.contains("No.") && text.contains("[DONE]"), "{text}");
+}
