@@ -72,11 +72,11 @@ fn every_field_comes_back() {
     assert!((usd + 12_345.678_901_234).abs() < 1e-6);
 }
 
-/// The cells in the file are those of the rows.
+/// The cells in the file are those of the rows, as the view has them.
 fn assert_cells(path: &Path, rows: &[Row]) {
     let names = schema::list(schema::column_names());
     let connection = Connection::open(path).unwrap();
-    let sql = format!("SELECT {names} FROM attempts WHERE id = ?1");
+    let sql = format!("SELECT {names} FROM attempts_usd WHERE id = ?1");
     for row in rows {
         let compare = |stored: &rusqlite::Row<'_>| {
             for (index, cell) in schema::cells(row, "").unwrap().iter().enumerate() {
@@ -177,6 +177,36 @@ fn an_older_file_is_brought_up_to_date_and_a_newer_one_left_alone() {
         assert_eq!(error.kind, ErrorKind::Newer);
         assert!(error.to_string().contains("version 99"), "{error}");
     }
+}
+
+#[test]
+fn a_file_whose_rows_are_checked_is_written_as_it_is() {
+    let (_folder, path, location) = place();
+    drop(SqliteStore::open(&path).unwrap());
+    // As files were made once, every column with what it holds by itself.
+    let columns = schema::column_names().map(|name| match name {
+        "time_ms" | "id" | "request_id" | "team" | "target" => format!("{name} NOT NULL"),
+        "cost_micro" | "cost_pico" | "price_id" | "reason" => name.to_owned(),
+        "attempt" => format!("{name} INTEGER NOT NULL DEFAULT 1"),
+        "cache" => format!("{name} TEXT NOT NULL DEFAULT 'off'"),
+        "verdict" => format!("{name} TEXT NOT NULL DEFAULT 'ok'"),
+        _ => format!("{name} NOT NULL DEFAULT 0"),
+    });
+    let table = format!(
+        "DROP TABLE attempts; CREATE TABLE attempts ({}, PRIMARY KEY (time_ms, id))",
+        schema::list(columns)
+    );
+    Connection::open(&path)
+        .unwrap()
+        .execute_batch(&table)
+        .unwrap();
+    let mut store = SqliteStore::open(&path).unwrap();
+    let rows = Rows::new(13, 3).take(200);
+    assert_eq!(store.commit(&rows), Ok(200));
+    assert_eq!(store.commit(&rows), Ok(0));
+    assert_cells(&path, &rows);
+    assert_eq!(everything(&location), totals(&rows));
+    assert_consistent(&location);
 }
 
 #[test]
