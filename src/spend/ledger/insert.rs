@@ -10,8 +10,9 @@ use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{CachedStatement, Connection, ToSql};
 use uuid::Uuid;
 
+use super::LedgerError;
 use super::row::Row;
-use super::schema::{self, COLUMNS, Cell, USUAL_COLUMNS};
+use super::schema::{self, Cell};
 use super::sqlite::Trouble;
 
 /// How many usual rows one statement takes. More of them gain little.
@@ -30,12 +31,16 @@ pub(super) fn insert(
     let (usual, others): (Vec<&Row>, Vec<&Row>) =
         rows.iter().partition(|row| schema::is_usual(row));
     let groups = usual.chunks_exact(GROUP);
-    let mut one_by_one = Insert::new(connection, 1, COLUMNS)?;
-    let mut by_groups = Insert::new(connection, GROUP, USUAL_COLUMNS)?;
     let mut count = 0;
-    for row in groups.remainder().iter().chain(&others) {
+    let mut one_by_one = Insert::new(connection, 1, schema::cells)?;
+    for row in others {
         count += one_by_one.execute(&[row], place)?;
     }
+    let mut one_by_one = Insert::new(connection, 1, schema::usual_cells)?;
+    for row in groups.remainder() {
+        count += one_by_one.execute(&[row], place)?;
+    }
+    let mut by_groups = Insert::new(connection, GROUP, schema::usual_cells)?;
     for group in groups {
         count += by_groups.execute(group, place)?;
     }
@@ -50,41 +55,49 @@ pub(super) fn insert(
     Ok(Some(inserted.collect::<Result<_, _>>()?))
 }
 
+/// A row's first so many columns.
+type Cells<'r, const COLUMNS: usize> =
+    fn(&'r Row, &str) -> Result<[Cell<'r>; COLUMNS], LedgerError>;
+
 /// A statement that inserts so many rows at once, and so many of their columns.
-struct Insert<'c, 'r> {
+struct Insert<'c, 'r, const COLUMNS: usize> {
     statement: CachedStatement<'c>,
-    columns: usize,
+    cells: Cells<'r, COLUMNS>,
     /// What its parameters hold, once they hold anything.
-    bound: Vec<Option<Cell<'r>>>,
+    bound: Vec<Option<[Cell<'r>; COLUMNS]>>,
 }
 
-impl<'c, 'r> Insert<'c, 'r> {
-    fn new(connection: &'c Connection, rows: usize, columns: usize) -> Result<Self, Trouble> {
-        let values = format!("({})", schema::list(vec!["?"; columns]));
+impl<'c, 'r, const COLUMNS: usize> Insert<'c, 'r, COLUMNS> {
+    fn new(
+        connection: &'c Connection,
+        rows: usize,
+        cells: Cells<'r, COLUMNS>,
+    ) -> Result<Self, Trouble> {
+        let values = format!("({})", schema::list(["?"; COLUMNS]));
+        // What fails ends the transaction: so nothing needs to be kept by which to undo this statement alone.
         let statement = connection.prepare_cached(&format!(
-            "INSERT INTO attempts ({}) VALUES {} ON CONFLICT (time_ms, id) DO NOTHING",
-            schema::list(schema::column_names().take(columns)),
+            "INSERT OR FAIL INTO attempts ({}) VALUES {} ON CONFLICT (time_ms, id) DO NOTHING",
+            schema::list(schema::column_names().take(COLUMNS)),
             schema::list(vec![values; rows])
         ))?;
         Ok(Self {
             statement,
-            columns,
-            bound: vec![None; rows * columns],
+            cells,
+            bound: vec![None; rows],
         })
     }
 
     /// Inserts as many rows as the statement takes. Tells how many of them were new.
     fn execute(&mut self, rows: &[&'r Row], place: &str) -> Result<usize, Trouble> {
-        let places = self.bound.chunks_exact_mut(self.columns);
-        for (index, (row, places)) in rows.iter().zip(places).enumerate() {
-            let cells = schema::cells(row, place)?;
-            for (at, (bound, cell)) in places.iter_mut().zip(cells).enumerate() {
-                if *bound != Some(cell) {
-                    let number = index * self.columns + at + 1;
-                    self.statement.raw_bind_parameter(number, cell)?;
-                    *bound = Some(cell);
+        for (index, (row, bound)) in rows.iter().zip(&mut self.bound).enumerate() {
+            let cells = (self.cells)(row, place)?;
+            for (at, cell) in cells.iter().enumerate() {
+                if bound.as_ref().is_none_or(|bound| bound[at] != *cell) {
+                    let number = index * COLUMNS + at + 1;
+                    self.statement.raw_bind_parameter(number, *cell)?;
                 }
             }
+            *bound = Some(cells);
         }
         Ok(self.statement.raw_execute()?)
     }

@@ -404,6 +404,7 @@ fn in_postgres(migration: &str) -> String {
         ("{false}", "FALSE".to_owned()),
         ("{tail}", String::new()),
         ("{rows_tail}", String::new()),
+        ("{given}", "NOT NULL".to_owned()),
         ("{date}", "DATE '1970-01-01' + day::integer".to_owned()),
         ("{time}", "to_timestamp(time_ms / 1000.0)".to_owned()),
         ("{usd cost}", usd("cost")),

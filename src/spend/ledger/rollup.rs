@@ -22,7 +22,8 @@ pub(super) struct Place<'r> {
 pub(super) type Sums = [i64; SUMS];
 
 /// The sums of rows, each place once, in the order of the places: so every writer goes through the rows of `daily` in one
-/// order, and none waits for one that waits for it. Within a batch nothing overflows: its rows are too few and too small.
+/// order, and none waits for one that waits for it. Within a batch nothing overflows: its rows are too few, and
+/// [`super::schema::cells`] has refused those that are too large.
 pub(super) fn rollup<'r>(rows: impl Iterator<Item = &'r Row>) -> Vec<(Place<'r>, Sums)> {
     let mut places: Vec<(Place<'r>, Sums)> = Vec::new();
     let mut found: HashMap<Place<'r>, usize> = HashMap::new();
@@ -38,7 +39,7 @@ pub(super) fn rollup<'r>(rows: impl Iterator<Item = &'r Row>) -> Vec<(Place<'r>,
         }
         let (_, sums) = &mut places[at];
         for (sum, more) in sums.iter_mut().zip(sums_of(row)) {
-            *sum = sum.saturating_add(more);
+            *sum += more;
         }
     }
     places.sort_unstable_by_key(|(place, _)| *place);

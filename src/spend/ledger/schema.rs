@@ -16,7 +16,8 @@ pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
 
 /// What brings the tables from each version to the next. What has been released is never changed, only added to.
 ///
-/// `{int}`, `{text}`, `{uuid}`, `{bool}`, `{tail}`, `{date …}` and so on stand for what the stores call differently.
+/// `{int}`, `{text}`, `{uuid}`, `{bool}`, `{tail}`, `{given}` and so on stand for what the stores call differently, or do not
+/// check.
 ///
 /// A row of `attempts` is told from others by its time and its id: so one index serves to know a row that was handed in
 /// before, to find a time, and to delete what is old.
@@ -73,7 +74,7 @@ pub(super) fn sums_of_attempts() -> impl Iterator<Item = String> {
 
 fn first() -> String {
     let parts: String = (Usage::NAMES.iter())
-        .map(|name| format!("  {name} {{int}} NOT NULL DEFAULT 0,\n"))
+        .map(|name| format!("  {name} {{int}} {{given}} DEFAULT 0,\n"))
         .collect();
     let sums: String = sum_names()
         .map(|name| format!("  {name} {{int}} NOT NULL,\n"))
@@ -83,29 +84,28 @@ fn first() -> String {
 INSERT INTO meta (name, value) VALUES ('ledger', {{random}});
 CREATE TABLE prices (id {{text}} NOT NULL PRIMARY KEY, json {{text}} NOT NULL) {{tail}};
 CREATE TABLE attempts (
-  time_ms {{int}} NOT NULL,
-  id {{uuid}} NOT NULL,
-  request_id {{text}} NOT NULL,
-  team {{text}} NOT NULL,
-  key {{text}} NOT NULL,
-  model {{text}} NOT NULL,
-  target {{text}} NOT NULL,
+  time_ms {{int}} {{given}},
+  id {{uuid}} {{given}},
+  request_id {{text}} {{given}},
+  team {{text}} {{given}},
+  key {{text}} {{given}},
+  model {{text}} {{given}},
+  target {{text}} {{given}},
   cost_micro {{int}},
   cost_pico {{int}},
   price_id {{text}} REFERENCES prices (id),
-  status {{int}} NOT NULL,
-  latency_ms {{int}} NOT NULL,
-  stream {{bool}} NOT NULL,
-  end_user {{text}} NOT NULL,
-  metadata {{text}} NOT NULL,
-{parts}  attempt {{int}} NOT NULL DEFAULT 1,
-  estimated {{bool}} NOT NULL DEFAULT {{false}},
-  cache {{text}} NOT NULL DEFAULT 'off',
-  savings_micro {{int}} NOT NULL DEFAULT 0,
-  savings_pico {{int}} NOT NULL DEFAULT 0,
+  status {{int}} {{given}},
+  latency_ms {{int}} {{given}},
+  stream {{bool}} {{given}},
+  end_user {{text}} {{given}},
+  metadata {{text}} {{given}},
+{parts}  attempt {{int}} {{given}} DEFAULT 1,
+  estimated {{bool}} {{given}} DEFAULT {{false}},
+  cache {{text}} {{given}} DEFAULT 'off',
+  savings_micro {{int}} {{given}} DEFAULT 0,
+  savings_pico {{int}} {{given}} DEFAULT 0,
   reason {{text}},
-  PRIMARY KEY (time_ms, id),
-  CHECK ((cost_micro IS NULL) = (cost_pico IS NULL))
+  PRIMARY KEY (time_ms, id)
 ) {{rows_tail}};
 CREATE TABLE daily (
   day {{int}} NOT NULL,
@@ -154,7 +154,7 @@ CREATE VIEW daily_usd AS SELECT {{date}} AS date, {{usd cost}} AS cost_usd, {{us
 /// What became of each attempt. A view holds the columns that there were when it was made.
 fn second() -> String {
     "DROP VIEW attempts_usd;
-ALTER TABLE attempts ADD COLUMN verdict {text} NOT NULL DEFAULT 'ok';
+ALTER TABLE attempts ADD COLUMN verdict {text} {given} DEFAULT 'ok';
 CREATE VIEW attempts_usd AS SELECT {time} AS time, {usd cost} AS cost_usd, {usd savings} AS savings_usd, attempts.*
   FROM attempts;
 "
@@ -252,47 +252,71 @@ pub(super) fn column_names() -> impl Iterator<Item = &'static str> {
 
 /// A row's columns, unless it holds more than sums can take.
 pub(super) fn cells<'r>(row: &'r Row, place: &str) -> Result<[Cell<'r>; COLUMNS], LedgerError> {
-    if let Some(why) = excess(row) {
-        return Err(LedgerError::new(ErrorKind::Row, place, why));
-    }
-    let int = |value: i64| Cell::Int(Some(value));
-    let text = |value: &'r str| Cell::Text(Some(value));
-    let cost = row.cost.map(Usd::split);
     let (savings_micro, savings_pico) = row.savings.split();
-    let before = [
-        int(row.time_ms),
-        Cell::Id(row.id),
-        text(&row.request_id),
-        text(&row.team),
-        text(&row.key),
-        text(&row.model),
-        text(&row.target),
-        Cell::Int(cost.map(|(micro, _)| micro)),
-        Cell::Int(cost.map(|(_, pico)| pico)),
-        Cell::Text(row.price.as_ref().map(|price| price.id.as_str())),
-        int(row.status.into()),
-        int(row.latency_ms.into()),
-        Cell::Bool(row.stream),
-        text(&row.user),
-        text(&row.metadata),
-    ];
     let behind = [
-        int(row.attempt.into()),
-        text(row.verdict.as_deref().unwrap_or("ok")),
+        Cell::int(row.attempt.into()),
+        Cell::text(row.verdict.as_deref().unwrap_or("ok")),
         Cell::Bool(row.estimated),
-        text(row.cache.name()),
-        int(savings_micro),
-        int(savings_pico),
+        Cell::text(row.cache.name()),
+        Cell::int(savings_micro),
+        Cell::int(savings_pico),
         Cell::Text(row.reason.as_deref()),
     ];
     let parts = row.usage.parts();
+    let rare_parts = parts[USUAL_PARTS..].iter();
+    let rare_parts = rare_parts.map(|part| Cell::int(*part as i64)); // at most PART_MAX
     let mut cells = [Cell::Bool(false); COLUMNS];
-    cells[..before.len()].copy_from_slice(&before);
-    for (cell, part) in cells[before.len()..].iter_mut().zip(parts) {
-        *cell = int(part as i64); // at most PART_MAX
+    let (first, others) = cells.split_at_mut(USUAL_COLUMNS);
+    first.copy_from_slice(&usual_cells(row, place)?);
+    for (cell, value) in others.iter_mut().zip(rare_parts.chain(behind)) {
+        *cell = value;
     }
-    cells[before.len() + parts.len()..].copy_from_slice(&behind);
     Ok(cells)
+}
+
+/// The first columns of a row, which are all of one that [`is_usual`], unless it holds more than sums can take.
+pub(super) fn usual_cells<'r>(
+    row: &'r Row,
+    place: &str,
+) -> Result<[Cell<'r>; USUAL_COLUMNS], LedgerError> {
+    if let Some(why) = excess(row) {
+        return Err(LedgerError::new(ErrorKind::Row, place, why));
+    }
+    let cost = row.cost.map(Usd::split);
+    let parts = row.usage.parts();
+    let part = |index: usize| Cell::int(parts[index] as i64); // at most PART_MAX
+    Ok([
+        Cell::int(row.time_ms),
+        Cell::Id(row.id),
+        Cell::text(&row.request_id),
+        Cell::text(&row.team),
+        Cell::text(&row.key),
+        Cell::text(&row.model),
+        Cell::text(&row.target),
+        Cell::Int(cost.map(|(micro, _)| micro)),
+        Cell::Int(cost.map(|(_, pico)| pico)),
+        Cell::Text(row.price.as_ref().map(|price| price.id.as_str())),
+        Cell::int(row.status.into()),
+        Cell::int(row.latency_ms.into()),
+        Cell::Bool(row.stream),
+        Cell::text(&row.user),
+        Cell::text(&row.metadata),
+        part(0),
+        part(1),
+        part(2),
+        part(3),
+        part(4),
+    ])
+}
+
+impl<'r> Cell<'r> {
+    fn int(value: i64) -> Self {
+        Self::Int(Some(value))
+    }
+
+    fn text(value: &'r str) -> Self {
+        Self::Text(Some(value))
+    }
 }
 
 /// What of a row is too much.

@@ -180,6 +180,36 @@ fn an_older_file_is_brought_up_to_date_and_a_newer_one_left_alone() {
 }
 
 #[test]
+fn a_file_whose_rows_are_checked_is_written_as_it_is() {
+    let (_folder, path, location) = place();
+    drop(SqliteStore::open(&path).unwrap());
+    // As files were made once, every column with what it holds by itself.
+    let columns = schema::column_names().map(|name| match name {
+        "time_ms" | "id" | "request_id" | "team" | "target" => format!("{name} NOT NULL"),
+        "cost_micro" | "cost_pico" | "price_id" | "reason" => name.to_owned(),
+        "attempt" => format!("{name} INTEGER NOT NULL DEFAULT 1"),
+        "cache" => format!("{name} TEXT NOT NULL DEFAULT 'off'"),
+        "verdict" => format!("{name} TEXT NOT NULL DEFAULT 'ok'"),
+        _ => format!("{name} NOT NULL DEFAULT 0"),
+    });
+    let table = format!(
+        "DROP TABLE attempts; CREATE TABLE attempts ({}, PRIMARY KEY (time_ms, id))",
+        schema::list(columns)
+    );
+    Connection::open(&path)
+        .unwrap()
+        .execute_batch(&table)
+        .unwrap();
+    let mut store = SqliteStore::open(&path).unwrap();
+    let rows = Rows::new(13, 3).take(200);
+    assert_eq!(store.commit(&rows), Ok(200));
+    assert_eq!(store.commit(&rows), Ok(0));
+    assert_cells(&path, &rows);
+    assert_eq!(everything(&location), totals(&rows));
+    assert_consistent(&location);
+}
+
+#[test]
 fn a_later_version_adds_to_an_earlier_one() {
     let (_folder, path, location) = place();
     let rows = Rows::new(1, 1).take(10);
