@@ -248,12 +248,7 @@ pub fn unserved(incoming: &Incoming) -> Error {
 
 /// What a writer of requests needs to know of a target.
 pub(super) fn outgoing(target: &Target) -> Outgoing<'_> {
-    Outgoing {
-        model: &target.model,
-        accent: target.provider.accent,
-        is_vertex: target.provider.is_vertex(),
-        auto_cache: target.provider.auto_cache,
-    }
+    target.provider.outgoing(&target.model)
 }
 
 /// What stands in for ids and times that a provider does not give.

@@ -13,17 +13,17 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use http::{Method, Uri};
 
-use super::around::{start, usual_price};
+use super::around::{start, usual_price, usual_step};
 use super::bill::Bill;
 use super::plan::{Plan, outgoing, told, unserved};
 use super::route::check_fits;
 use super::surface::{self, Ask, Surface};
 use super::{check_priced, stored};
 use crate::config::nearest;
-use crate::dialect::{Demand, Error, Incoming, Kind, Operation, Tier, ToolNames, Usage};
+use crate::dialect::{Demand, Error, Incoming, Kind, Needs, Operation, Tier, ToolNames, Usage};
 use crate::route::gates::Hold;
 use crate::route::health::{Closed, Fault, Readings, Standing, Why};
-use crate::route::{Course, Model, Next, Spot, Step, Surroundings, Target};
+use crate::route::{Course, Model, Next, Spot, Start, Step, Surroundings, Target};
 use crate::snapshot::Snapshot;
 use crate::spend::{Family, Usd, Worst, input_tokens, output_bound};
 use told::{Call, Cost, StepTold, TargetTold, TimeoutsTold};
@@ -129,12 +129,18 @@ impl Foretold<'_> {
             let message = format!("no model leads to a target `{unknown}`");
             return Err(Error::invalid("closed", message));
         }
+        let forecast = self.snapshot.forecast(self.model);
+        let step = usual_step(self.model, self.incoming, forecast);
+        let start = start(self.model, self.incoming, step, false);
+        let unable = self
+            .model
+            .unable(self.model.steps[step].spots.start, self.incoming);
         let refusals: Vec<_> = self
             .targets
             .iter()
-            .map(|target| self.plan(target))
+            .map(|target| self.plan(target, &unable))
             .collect();
-        let (order, calls) = self.course(|spot| refusals[spot].is_err());
+        let (order, calls) = self.course(start, |spot| refusals[spot].is_err());
         let steps = self.model.steps.iter().map(|step| {
             let mut spots: Vec<_> = step.spots.clone().collect();
             let place = |spot: &usize| order.iter().position(|asked| asked == spot);
@@ -159,9 +165,11 @@ impl Foretold<'_> {
     }
 
     /// The spots in the order in which they are looked at, and the calls, where each fails that is made.
-    fn course(&self, cannot_be_asked: impl Fn(usize) -> bool) -> (Vec<usize>, Vec<Call>) {
-        let forecast = self.snapshot.forecast(self.model);
-        let start = start(self.model, self.incoming, forecast);
+    fn course(
+        &self,
+        start: Start,
+        cannot_be_asked: impl Fn(usize) -> bool,
+    ) -> (Vec<usize>, Vec<Call>) {
         let mut course = Course::new(self.model, start, self.circumstances.seed);
         let mut now = Instant::now();
         let deadline = now + self.model.total;
@@ -188,9 +196,20 @@ impl Foretold<'_> {
         }
     }
 
-    /// How a target would be asked: in which dialect, and what is dropped; or why it cannot be.
-    fn plan(&self, target: &Target) -> Result<(&'static str, Vec<String>), Error> {
+    /// How a target would be asked: in which dialect, and what is dropped; or why it is not, as those are not who are `unable`.
+    fn plan(
+        &self,
+        target: &Target,
+        unable: &[(usize, Needs)],
+    ) -> Result<(&'static str, Vec<String>), Error> {
         let (incoming, model) = (self.incoming, self.model);
+        if let Some((_, lacks)) = unable.iter().find(|(spot, _)| *spot == target.spot) {
+            let message = format!(
+                "it lacks what the request needs and another target has: {}",
+                lacks.names()
+            );
+            return Err(Error::new(Kind::InvalidRequest, message));
+        }
         check_priced(&self.bill(target), self.snapshot, target)?;
         check_fits(self.snapshot, model, incoming, target)?;
         let caller = incoming.operation.dialect();
