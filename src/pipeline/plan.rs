@@ -38,6 +38,15 @@ pub enum Back {
     Embedded(Box<Embedding>),
 }
 
+/// A request in its target's dialect.
+pub(super) struct Written {
+    pub body: Vec<u8>,
+    /// What the target cannot carry.
+    pub dropped: Dropped,
+    /// Tools that the target knows by other names.
+    pub tool_names: Option<ToolNames>,
+}
+
 /// What an answer is translated by.
 pub struct Translation {
     /// The caller's request.
@@ -127,9 +136,11 @@ impl Plan {
         if hides_logprobs {
             request.logprobs = Some(0);
         }
-        let fitted = ToolNames::fit(&request, dialect);
-        let sent = fitted.as_ref().map_or(&request, |(fitted, _)| fitted);
-        let (body, dropped) = dialect.write_request(sent, &outgoing(target))?;
+        let Written {
+            body,
+            dropped,
+            tool_names,
+        } = Written::of(&request, dialect, target)?;
         if hides_logprobs {
             request.logprobs = None;
         }
@@ -137,7 +148,7 @@ impl Plan {
             operation,
             body: vec![Bytes::from(body)],
             back: Back::Translated(Box::new(Translation {
-                tool_names: fitted.map(|(_, names)| names),
+                tool_names,
                 request,
                 context: context(),
                 hides_logprobs,
@@ -208,6 +219,20 @@ impl Plan {
             back,
             framing: Framing::Events,
             dropped,
+        })
+    }
+}
+
+impl Written {
+    /// Writes a request in the dialect in which a target is asked.
+    pub fn of(request: &Request, dialect: Dialect, target: &Target) -> Result<Self, Error> {
+        let fitted = ToolNames::fit(request, dialect);
+        let sent = fitted.as_ref().map_or(request, |(fitted, _)| fitted);
+        let (body, dropped) = dialect.write_request(sent, &outgoing(target))?;
+        Ok(Self {
+            body,
+            dropped,
+            tool_names: fitted.map(|(_, names)| names),
         })
     }
 }

@@ -17,6 +17,7 @@ providers:
 models:
   able:
     any_of: [ home/small, { target: openai/gpt-4o, weight: 1000, lacks: [audio, tools] }, { target: home/large, lacks: [] } ]
+    hedge: { after: 800ms, at_most: 10% }
   fast: { target: openai/gpt-4.1-mini }
   pool: { any_of: [ openai/gpt-4.1, openai/gpt-4o ], pick: cheapest }
   smart:
@@ -210,6 +211,24 @@ fn who_lacks_what_is_needed_is_passed_over_and_told() {
         "it lacks what the request needs and another target has: audio"
     );
     assert_eq!(skipped("home/large"), Value::Null);
+    // There is nobody else who could be asked beside it.
+    let hedge = json!({"after": "800ms", "at_most": 0.1, "target": null});
+    assert_eq!(told["hedge"], hedge);
+}
+
+#[test]
+fn who_is_asked_beside_the_first_is_told() {
+    let told = Scene::new().explained(&[], chat("able"));
+    assert_eq!(told["target"], "openai/gpt-4o");
+    let beside = told["hedge"]["target"].as_str();
+    assert!(
+        beside.is_some_and(|target| target.starts_with("home/")),
+        "{told}"
+    );
+    assert_eq!(
+        Scene::new().explained(&[], chat("fast"))["hedge"],
+        Value::Null
+    );
 }
 
 #[test]
