@@ -20,6 +20,7 @@ mod fnv;
 pub mod gemini;
 pub mod incoming;
 mod names;
+mod needs;
 pub mod openai;
 #[cfg(test)]
 mod properties;
@@ -40,6 +41,7 @@ pub use demand::{Demand, Paid, Unbounded};
 pub use error::{Error, Kind};
 pub use incoming::{Incoming, Patches, PathFacts};
 pub use names::{Dialect, Endpoint, Operation};
+pub use needs::{Capability, Needs};
 pub use tier::Tier;
 pub use tool_names::ToolNames;
 pub use translate::{Frames, Framing, model, model_list};

@@ -26,12 +26,9 @@ impl Around<'_> {
             is_thrifty,
             ..
         } = self.0;
-        let usual = start(model, incoming, snapshot.forecast(model));
-        Start {
-            step: start_at.unwrap_or(usual.step),
-            is_thrifty: *is_thrifty,
-            ..usual
-        }
+        let forecast = snapshot.forecast(model);
+        let step = start_at.unwrap_or_else(|| usual_step(model, incoming, forecast));
+        start(model, incoming, step, *is_thrifty)
     }
 
     fn ask<T>(&self, spot: usize, ask: impl FnOnce(&Arc<Health>) -> T) -> T {
@@ -68,20 +65,30 @@ impl Surroundings for Around<'_> {
     }
 }
 
-/// Where the course of a request begins of which nobody says more.
-pub(super) fn start(model: &Model, incoming: &Incoming, forecast: &Forecast) -> Start {
-    let has_starts = model.steps.iter().any(|step| step.start_at.is_some());
+/// The step at which a request begins of which nobody says more.
+pub(super) fn usual_step(model: &Model, incoming: &Incoming, forecast: &Forecast) -> usize {
+    match model.steps.iter().any(|step| step.start_at.is_some()) {
+        true => model.first_step(forecast.parts(incoming.body().len(), None).0),
+        false => 0,
+    }
+}
+
+/// Where the course of a request begins that is to begin at a step, or at the cheapest of all targets.
+pub(super) fn start(model: &Model, incoming: &Incoming, step: usize, is_thrifty: bool) -> Start {
+    let first = match is_thrifty {
+        true => 0,
+        false => model.steps[step].spots.start,
+    };
+    let unable = model.unable(first, incoming).into_iter();
     let is_sticky = model.steps.iter().any(|step| step.pick == Pick::Sticky);
     Start {
-        step: match has_starts {
-            true => model.first_step(forecast.parts(incoming.body().len(), None).0),
-            false => 0,
-        },
-        is_thrifty: false,
+        step,
+        is_thrifty,
         conversation: match is_sticky {
             true => incoming.conversation(),
             false => 0,
         },
+        unable: unable.fold(0, |spots, (spot, _)| spots | 1 << spot),
     }
 }
 

@@ -38,6 +38,15 @@ pub enum Back {
     Embedded(Box<Embedding>),
 }
 
+/// A request in its target's dialect.
+pub(super) struct Written {
+    pub body: Vec<u8>,
+    /// What the target cannot carry.
+    pub dropped: Dropped,
+    /// Tools that the target knows by other names.
+    pub tool_names: Option<ToolNames>,
+}
+
 /// What an answer is translated by.
 pub struct Translation {
     /// The caller's request.
@@ -127,9 +136,11 @@ impl Plan {
         if hides_logprobs {
             request.logprobs = Some(0);
         }
-        let fitted = ToolNames::fit(&request, dialect);
-        let sent = fitted.as_ref().map_or(&request, |(fitted, _)| fitted);
-        let (body, dropped) = dialect.write_request(sent, &outgoing(target))?;
+        let Written {
+            body,
+            dropped,
+            tool_names,
+        } = Written::of(&request, dialect, target)?;
         if hides_logprobs {
             request.logprobs = None;
         }
@@ -137,7 +148,7 @@ impl Plan {
             operation,
             body: vec![Bytes::from(body)],
             back: Back::Translated(Box::new(Translation {
-                tool_names: fitted.map(|(_, names)| names),
+                tool_names,
                 request,
                 context: context(),
                 hides_logprobs,
@@ -212,6 +223,20 @@ impl Plan {
     }
 }
 
+impl Written {
+    /// Writes a request in the dialect in which a target is asked.
+    pub fn of(request: &Request, dialect: Dialect, target: &Target) -> Result<Self, Error> {
+        let fitted = ToolNames::fit(request, dialect);
+        let sent = fitted.as_ref().map_or(request, |(fitted, _)| fitted);
+        let (body, dropped) = dialect.write_request(sent, &outgoing(target))?;
+        Ok(Self {
+            body,
+            dropped,
+            tool_names: fitted.map(|(_, names)| names),
+        })
+    }
+}
+
 /// The request in its own dialect, with marks for the provider's cache where the caller set none.
 fn marked(incoming: &Incoming, target: &Target, shorter: Patches) -> Result<Vec<Bytes>, Error> {
     let dialect = incoming.operation.dialect();
@@ -248,12 +273,7 @@ pub fn unserved(incoming: &Incoming) -> Error {
 
 /// What a writer of requests needs to know of a target.
 pub(super) fn outgoing(target: &Target) -> Outgoing<'_> {
-    Outgoing {
-        model: &target.model,
-        accent: target.provider.accent,
-        is_vertex: target.provider.is_vertex(),
-        auto_cache: target.provider.auto_cache,
-    }
+    target.provider.outgoing(&target.model)
 }
 
 /// What stands in for ids and times that a provider does not give.

@@ -37,7 +37,7 @@ use http::{HeaderName, HeaderValue};
 
 use crate::config::Document;
 use crate::config::limits::Limits;
-use crate::dialect::{Accent, Dialect, Endpoint, Operation};
+use crate::dialect::{Accent, Dialect, Endpoint, Needs, Operation, common};
 use allowance::Allowances;
 use answer::simulate;
 use api::Api;
@@ -71,6 +71,8 @@ pub struct Provider {
     pub is_own: bool,
     /// How much it is sent.
     pub limits: Limits,
+    /// What its models cannot do, where that is said.
+    pub lacks: Option<Needs>,
     /// Which of several keys it is called with, from 1.
     pub key: Option<usize>,
     /// The same with each of its further keys; only of the first.
@@ -136,6 +138,7 @@ impl Provider {
         let (timeout, retry) = (section.timeout, section.retry);
         let health = section.health.clone();
         let auto_cache = section.auto_cache;
+        let lacks = section.lacks.clone();
         let learns = section.limits.and_then(|limits| limits.learn);
         let learns = learns.unwrap_or(true) && section.dialect != DialectName::Simulated;
         let limits = ["providers", name, "limits"];
@@ -172,6 +175,7 @@ impl Provider {
             address,
             is_own,
             limits,
+            lacks: lacks.map(Needs::from_iter),
             key: (keys.len() > 1).then_some(1),
             others: Vec::new(),
             allowances: None,
@@ -238,6 +242,23 @@ impl Provider {
             Api::Bedrock => Some("aws"),
             Api::Cohere => Some("cohere"),
         }
+    }
+
+    /// What a writer of requests to one of its models needs to know.
+    pub fn outgoing<'a>(&self, model: &'a str) -> common::Outgoing<'a> {
+        common::Outgoing {
+            model,
+            accent: self.accent,
+            is_vertex: self.is_vertex(),
+            auto_cache: self.auto_cache,
+        }
+    }
+
+    /// What of a request from a caller who speaks `caller` does not reach `model`.
+    pub fn loses(&self, caller: Dialect, model: &str) -> Needs {
+        let to = self.outgoing(model);
+        let dialect = self.dialect_for(caller, model);
+        dialect.map_or_else(Needs::all, |dialect| Needs::lost(caller, dialect, &to))
     }
 
     /// Whether it is Vertex, where paths name the model.

@@ -9,7 +9,7 @@ use super::credentials::{EntraSection, VertexSection};
 use crate::config::limits::LimitsSection;
 use crate::config::units::{Duration, DurationRange, Factor, Percent};
 use crate::config::{ScalarOr, Secret};
-use crate::dialect::Endpoint;
+use crate::dialect::{Capability, Endpoint};
 
 /// An upstream account: its dialect, where it is, and how to log in.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -58,6 +58,9 @@ pub struct ProviderSection {
     pub auto_cache: bool,
     /// Requests, tokens and concurrency that it is sent: its own published limits, or less.
     pub limits: Option<LimitsSection>,
+    /// What its models cannot do: where another target of a model can, requests that need it go there. `[]` says that they can
+    /// do it all. By default what is known of each model by its name.
+    pub lacks: Option<Vec<Capability>>,
 }
 
 impl ProviderSection {

@@ -53,6 +53,8 @@ pub struct Start {
     pub is_thrifty: bool,
     /// A hash of what is the same in all of the conversation.
     pub conversation: u64,
+    /// Whose targets lack what the request needs, a bit for each spot.
+    pub unable: u64,
 }
 
 /// What a course goes by besides what has come of the request so far.
@@ -94,7 +96,7 @@ impl<'m> Course<'m> {
             },
             order: Vec::new(),
             calls: [0; SPOTS_MAX],
-            out: 0,
+            out: start.unable,
             later: Vec::new(),
             start,
             chance,

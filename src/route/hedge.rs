@@ -1,5 +1,6 @@
 //! When a second target is asked beside the first, because its answer is late.
 
+use std::fmt;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -32,9 +33,10 @@ pub enum After {
 /// When a second target is asked.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Hedge {
-    after: After,
+    /// When an answer is late.
+    pub after: After,
     /// The share of calls, from 0 to 1.
-    at_most: f64,
+    pub at_most: f64,
 }
 
 /// How many second calls may be made beside those to one target.
@@ -104,6 +106,15 @@ impl<'de> Deserialize<'de> for After {
             .map_err(|_| {
                 de::Error::custom("expected a duration such as `800ms`, or `p50` to `p99`")
             })
+    }
+}
+
+impl fmt::Display for After {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Time(time) => units::Duration(*time).fmt(f),
+            Self::Share(percent) => write!(f, "p{percent}"),
+        }
     }
 }
 

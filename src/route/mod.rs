@@ -1,5 +1,6 @@
 //! From the name that an application asks for to the target that answers.
 
+mod able;
 mod chance;
 mod course;
 pub mod gates;

@@ -13,7 +13,7 @@ use super::pick::Pick;
 use super::retry::Retry;
 use crate::config::Document;
 use crate::config::limits::Limits;
-use crate::dialect::{Tier, Usage};
+use crate::dialect::{Dialect, Needs, Tier, Usage};
 use crate::provider::{Allowance, Provider, Timeouts};
 use crate::spend::prices::{Place, Prices, Tariff};
 use crate::telemetry::AllowedState;
@@ -73,6 +73,8 @@ pub struct Spot {
     pub health: Option<HealthSettings>,
     /// The most tokens that a request and its answer can have there, where that is published.
     pub window: Option<u64>,
+    /// What a request may need that it lacks, by the caller's dialect: what it cannot do, and what does not reach it.
+    pub(super) lacks: [Needs; Dialect::ALL.len()],
     pub(super) provider: Arc<Provider>,
     /// Of the provider, see [`Provider::fingerprint`].
     pub(super) fingerprint: [u8; 32],

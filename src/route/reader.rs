@@ -4,6 +4,7 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use super::Providers;
+use super::able;
 use super::gates::{Gates, Hold};
 use super::health::{HealthSettings, Wards};
 use super::hedge::Hedge;
@@ -13,6 +14,7 @@ use super::retry::Retry;
 use super::section::{DefaultsSection, HoldWord, MemberSection, ModelSection, StepSection};
 use crate::config::limits::Limits;
 use crate::config::{Document, ScalarOr, nearest};
+use crate::dialect::{Capability, Dialect};
 use crate::provider::{Provider, Timeouts};
 use crate::spend;
 
@@ -190,7 +192,7 @@ impl Reader<'_> {
                 true => [path, &["target"]].concat(),
                 false => path.to_vec(),
             };
-            return self.spots(&place, target, 1);
+            return self.spots(&place, target, 1, None);
         }
         let Some(any_of) = any_of else {
             // A field that could not be read is an error already.
@@ -214,14 +216,14 @@ impl Reader<'_> {
         for (at, member) in any_of.iter().enumerate() {
             let at = at.to_string();
             let mut place = [&place[..], &[&at]].concat();
-            let (target, weight) = match member {
-                ScalarOr::Scalar(target) => (target, 1),
+            let (target, weight, lacks) = match member {
+                ScalarOr::Scalar(target) => (target, 1, None),
                 ScalarOr::Collection(member) => {
                     place.push("target");
-                    (&member.target, member.weight)
+                    (&member.target, member.weight, member.lacks.as_deref())
                 }
             };
-            spots.push(self.spots(&place, target, weight));
+            spots.push(self.spots(&place, target, weight, lacks));
         }
         let firsts = spots.iter().flatten().filter_map(|spots| spots.first());
         let names: Vec<_> = firsts.map(|spot| spot.target.clone()).collect();
@@ -240,7 +242,13 @@ impl Reader<'_> {
     }
 
     /// The target that is named at `place`: a spot for each key of its provider.
-    fn spots(&mut self, place: &[&str], target: &str, weight: u32) -> Option<Vec<Spot>> {
+    fn spots(
+        &mut self,
+        place: &[&str],
+        target: &str,
+        weight: u32,
+        lacks: Option<&[Capability]>,
+    ) -> Option<Vec<Spot>> {
         let document = &mut *self.document;
         if stars(target) > stars(self.name) {
             document
@@ -275,6 +283,10 @@ impl Reader<'_> {
         let retry = [&section.retry, &provider.retry, &defaults.retry];
         let health = [&section.health, &provider.health, &defaults.health];
         let is_one = !upstream_name.contains('*');
+        let lacks = lacks.map(|lacks| lacks.iter().copied().collect());
+        let lacks = lacks.or(provider.lacks);
+        let lacks = lacks.unwrap_or_else(|| able::known_lacks(upstream_name));
+        let lacks = Dialect::ALL.map(|caller| lacks | provider.loses(caller, upstream_name));
         let spot = |provider: &Arc<Provider>| {
             let fingerprint = provider.fingerprint();
             let id = match provider.key {
@@ -291,6 +303,7 @@ impl Reader<'_> {
                 retry: Retry::resolve(retry.map(Option::as_ref)),
                 health: HealthSettings::resolve(health.map(Option::as_ref)),
                 window: spend::Limits::of(upstream_name).and_then(|limits| limits.window),
+                lacks,
                 provider: provider.clone(),
                 ward: is_one.then(ward),
                 fingerprint,

@@ -10,6 +10,7 @@ use super::hedge::HedgeSection;
 use super::pick::Pick;
 use crate::config::limits::LimitsSection;
 use crate::config::{NotBuilt, ScalarOr};
+use crate::dialect::Capability;
 use crate::provider::{HealthSection, RetrySection, TimeoutSection};
 
 /// What a name that applications ask for leads to.
@@ -62,6 +63,9 @@ pub struct MemberSection {
     #[serde(default = "one")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub weight: u32,
+    /// What it cannot do: where another target of the model can, requests that need it go there. `[]` says that it can do it
+    /// all. By default what its provider's section says, or what is known of the model by its name.
+    pub lacks: Option<Vec<Capability>>,
 }
 
 const fn one() -> u32 {

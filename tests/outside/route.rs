@@ -13,7 +13,11 @@ const FILE: &str = r#"
 providers:
   openai: { dialect: openai, base_url: "https://tollgate.test/v1", api_key: k }
   claude: { dialect: anthropic, base_url: "https://tollgate.test", api_key: k }
+  home: { dialect: openai, base_url: "http://127.0.0.1:9/v1", lacks: [images, audio] }
 models:
+  able:
+    any_of: [ home/small, { target: openai/gpt-4o, weight: 1000, lacks: [audio, tools] }, { target: home/large, lacks: [] } ]
+    hedge: { after: 800ms, at_most: 10% }
   fast: { target: openai/gpt-4.1-mini }
   pool: { any_of: [ openai/gpt-4.1, openai/gpt-4o ], pick: cheapest }
   smart:
@@ -180,6 +184,51 @@ fn what_a_target_cannot_carry_is_named() {
     let claude = &told["steps"][1]["targets"][1];
     assert_eq!(claude["dropped"], json!(["seed"]), "{claude}");
     assert_eq!(told["steps"][1]["targets"][0]["dropped"], json!([]));
+}
+
+#[test]
+fn who_lacks_what_is_needed_is_passed_over_and_told() {
+    let mut request = chat("able");
+    request["messages"][0]["content"] = json!([
+        {"type": "text", "text": "What does it say?"},
+        {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}},
+        {"type": "image_url", "image_url": {"url": "https://tollgate.test/a.png"}},
+    ]);
+    let told = Scene::new().explained(&[], request);
+    assert_eq!(told["target"], "home/large");
+    assert!(calls(&told).iter().all(|target| *target == "home/large"));
+    let skipped = |target: &str| {
+        let targets = told["steps"][0]["targets"].as_array().expect("a list");
+        let found = targets.iter().find(|told| told["target"] == target);
+        found.expect("the target")["skipped"].clone()
+    };
+    assert_eq!(
+        skipped("home/small"),
+        "it lacks what the request needs and another target has: images, audio"
+    );
+    assert_eq!(
+        skipped("openai/gpt-4o"),
+        "it lacks what the request needs and another target has: audio"
+    );
+    assert_eq!(skipped("home/large"), Value::Null);
+    // There is nobody else who could be asked beside it.
+    let hedge = json!({"after": "800ms", "at_most": 0.1, "target": null});
+    assert_eq!(told["hedge"], hedge);
+}
+
+#[test]
+fn who_is_asked_beside_the_first_is_told() {
+    let told = Scene::new().explained(&[], chat("able"));
+    assert_eq!(told["target"], "openai/gpt-4o");
+    let beside = told["hedge"]["target"].as_str();
+    assert!(
+        beside.is_some_and(|target| target.starts_with("home/")),
+        "{told}"
+    );
+    assert_eq!(
+        Scene::new().explained(&[], chat("fast"))["hedge"],
+        Value::Null
+    );
 }
 
 #[test]

@@ -106,6 +106,11 @@ impl Family {
     }
 }
 
+/// Whether the model with this id takes a schema for its answer.
+pub(in crate::dialect) fn has_schemas(model: &str) -> bool {
+    Family::of(model).has_schemas
+}
+
 /// Begins of names, less the region, and what such models know. The first that fits holds.
 const FAMILIES: [(&str, Family); 18] = [
     (

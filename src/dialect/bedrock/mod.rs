@@ -28,6 +28,7 @@ pub use count::{
 };
 pub use embedding::{inputs_per_call, read_embedding_answer, write_embedding_request};
 pub use error::{error_body, error_event, error_type, read_error};
+pub(super) use family::has_schemas;
 pub use request::{read_request, write_request};
 pub use stream::{Reader, Writer};
 pub use usage::usage;

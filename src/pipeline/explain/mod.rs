@@ -13,20 +13,20 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use http::{Method, Uri};
 
-use super::around::{start, usual_price};
+use super::around::{start, usual_price, usual_step};
 use super::bill::Bill;
 use super::flight::check_fits;
-use super::plan::{Plan, outgoing, told, unserved};
+use super::plan::{Plan, Written, told, unserved};
 use super::surface::{self, Ask, Surface};
 use super::{check_priced, stored};
 use crate::config::nearest;
-use crate::dialect::{Demand, Error, Incoming, Kind, Operation, Tier, ToolNames, Usage};
+use crate::dialect::{Demand, Error, Incoming, Kind, Needs, Operation, Tier, Usage};
 use crate::route::gates::Hold;
 use crate::route::health::{Closed, Fault, Readings, Standing, Why};
-use crate::route::{Course, Model, Next, Spot, Step, Surroundings, Target};
+use crate::route::{Course, Model, Next, Spot, Start, Step, Surroundings, Target};
 use crate::snapshot::Snapshot;
 use crate::spend::{Family, Usd, Worst, input_tokens, output_bound};
-use told::{Call, Cost, StepTold, TargetTold, TimeoutsTold};
+use told::{Call, Cost, HedgeTold, StepTold, TargetTold, TimeoutsTold};
 
 /// What a course goes by besides the configuration and the request.
 pub struct Circumstances<'a> {
@@ -129,12 +129,18 @@ impl Foretold<'_> {
             let message = format!("no model leads to a target `{unknown}`");
             return Err(Error::invalid("closed", message));
         }
+        let forecast = self.snapshot.forecast(self.model);
+        let step = usual_step(self.model, self.incoming, forecast);
+        let start = start(self.model, self.incoming, step, false);
+        let unable = self
+            .model
+            .unable(self.model.steps[step].spots.start, self.incoming);
         let refusals: Vec<_> = self
             .targets
             .iter()
-            .map(|target| self.plan(target))
+            .map(|target| self.plan(target, &unable))
             .collect();
-        let (order, calls) = self.course(|spot| refusals[spot].is_err());
+        let (order, calls, beside) = self.course(start, |spot| refusals[spot].is_err());
         let steps = self.model.steps.iter().map(|step| {
             let mut spots: Vec<_> = step.spots.clone().collect();
             let place = |spot: &usize| order.iter().position(|asked| asked == spot);
@@ -153,24 +159,32 @@ impl Foretold<'_> {
             total_ms: millis(self.model.total),
             max_output_tokens: self.model.max_output_tokens,
             strict: self.model.strict,
+            hedge: self.model.hedge.as_ref().map(|hedge| HedgeTold {
+                after: hedge.after.to_string(),
+                at_most: hedge.at_most,
+                target: beside.map(|spot| self.targets[spot].name.to_string()),
+            }),
             steps: steps.collect(),
             if_all_fail: calls,
         })
     }
 
-    /// The spots in the order in which they are looked at, and the calls, where each fails that is made.
-    fn course(&self, cannot_be_asked: impl Fn(usize) -> bool) -> (Vec<usize>, Vec<Call>) {
-        let forecast = self.snapshot.forecast(self.model);
-        let start = start(self.model, self.incoming, forecast);
+    /// The spots in the order in which they are looked at, the calls, where each fails that is made, and who would be asked beside the
+    /// first.
+    fn course(
+        &self,
+        start: Start,
+        cannot_be_asked: impl Fn(usize) -> bool,
+    ) -> (Vec<usize>, Vec<Call>, Option<usize>) {
         let mut course = Course::new(self.model, start, self.circumstances.seed);
         let mut now = Instant::now();
         let deadline = now + self.model.total;
-        let (mut order, mut calls) = (Vec::new(), Vec::new());
+        let (mut order, mut calls, mut beside) = (Vec::new(), Vec::new(), None);
         loop {
             let (spot, pause) = match course.next(self, now, deadline) {
                 Next::Call(spot) | Next::Resort(spot) => (spot, Duration::ZERO),
                 Next::Repeat(spot, pause) | Next::Wait(spot, pause) => (spot, pause),
-                Next::End(_) => return (order, calls),
+                Next::End(_) => return (order, calls, beside),
             };
             order.push(spot);
             if cannot_be_asked(spot) {
@@ -184,13 +198,28 @@ impl Foretold<'_> {
             });
             now += pause;
             course.called(spot);
+            if calls.len() == 1 {
+                let other = course.beside(self);
+                beside = other.filter(|spot| !cannot_be_asked(*spot));
+            }
             course.failed(spot, Fault::Failed("status"), now);
         }
     }
 
-    /// How a target would be asked: in which dialect, and what is dropped; or why it cannot be.
-    fn plan(&self, target: &Target) -> Result<(&'static str, Vec<String>), Error> {
+    /// How a target would be asked: in which dialect, and what is dropped; or why it is not, as those are not who are `unable`.
+    fn plan(
+        &self,
+        target: &Target,
+        unable: &[(usize, Needs)],
+    ) -> Result<(&'static str, Vec<String>), Error> {
         let (incoming, model) = (self.incoming, self.model);
+        if let Some((_, lacks)) = unable.iter().find(|(spot, _)| *spot == target.spot) {
+            let message = format!(
+                "it lacks what the request needs and another target has: {}",
+                lacks.names()
+            );
+            return Err(Error::new(Kind::InvalidRequest, message));
+        }
         check_priced(&self.bill(target), self.snapshot, target)?;
         check_fits(self.snapshot, model, incoming, target)?;
         let caller = incoming.operation.dialect();
@@ -204,9 +233,7 @@ impl Foretold<'_> {
                 stored::check_begins_anew(incoming)?;
                 let request =
                     caller.read_request(incoming.body(), &incoming.model, incoming.stream)?;
-                let fitted = ToolNames::fit(&request, dialect);
-                let request = fitted.map_or(request, |(fitted, _)| fitted);
-                let (_, dropped) = dialect.write_request(&request, &outgoing(target))?;
+                let Written { dropped, .. } = Written::of(&request, dialect, target)?;
                 told(&dropped, model)?;
                 let dropped = dropped.names().map(str::to_owned).collect();
                 return Ok((dialect.name(), dropped));

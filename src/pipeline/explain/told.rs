@@ -18,9 +18,22 @@ pub struct Explanation {
     pub total_ms: u64,
     pub max_output_tokens: Option<u64>,
     pub strict: bool,
+    /// When a second target is asked beside the first.
+    pub hedge: Option<HedgeTold>,
     pub steps: Vec<StepTold>,
     /// The calls, one after the other, if each of them fails.
     pub if_all_fail: Vec<Call>,
+}
+
+/// A second call, where the first one's answer is late.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs)] // the names are those of the file
+pub struct HedgeTold {
+    pub after: String,
+    /// The share of calls, from 0 to 1.
+    pub at_most: f64,
+    /// Who is asked beside the first, if anybody can be.
+    pub target: Option<String>,
 }
 
 /// A step of the model.

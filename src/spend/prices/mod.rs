@@ -9,7 +9,7 @@ mod tariff;
 
 pub use catalogue::{BUILT_IN, Catalogue, Form, Reporting, Seller};
 pub use decimal::Decimal;
-pub(super) use matching::Match;
+pub use matching::Match;
 pub use rates::{Atto, Cost, Highest, Rates};
 pub use section::{OverrideSection, PricesSection, Unknown};
 pub use tariff::{Change, Priced, Tariff, Unpriced};

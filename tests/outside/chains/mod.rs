@@ -1,5 +1,6 @@
 //! Chains: the cheapest first, and whoever answers better behind it.
 
+mod able;
 mod besides;
 mod best;
 mod gates;
