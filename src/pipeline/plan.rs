@@ -90,7 +90,7 @@ impl Plan {
         // What a provider of responses stores is known by the ids in its own answer.
         let is_stored = caller == Dialect::Responses && dialect == caller;
         let adds_logprobs = needs_logprobs && tells_logprobs && !is_stored;
-        if dialect == caller && !adds_logprobs {
+        if dialect == caller && !adds_logprobs && incoming.begun.is_none() {
             let shorter = match output_max {
                 Some(output_max) => incoming.shortened(output_max, provider.accent)?,
                 None => Patches::default(),
@@ -127,8 +127,10 @@ impl Plan {
         if hides_logprobs {
             request.logprobs = Some(0);
         }
-        let fitted = ToolNames::fit(&request, dialect);
-        let sent = fitted.as_ref().map_or(&request, |(fitted, _)| fitted);
+        let begun = incoming.begun.as_ref().map(|_| request.clone().begun());
+        let asked = begun.as_ref().unwrap_or(&request);
+        let fitted = ToolNames::fit(asked, dialect);
+        let sent = fitted.as_ref().map_or(asked, |(fitted, _)| fitted);
         let (body, dropped) = dialect.write_request(sent, &outgoing(target))?;
         if hides_logprobs {
             request.logprobs = None;
