@@ -19,6 +19,8 @@ pub struct Accent {
     pub has_short_call_ids: bool,
     /// Whether `response_format` may be a JSON schema.
     pub has_json_schema: bool,
+    /// How it is told to go on with an answer that the last message begins; None where it cannot, or nobody knows.
+    pub prefill: Option<Prefill>,
     /// Further features that it takes, though OpenAI does not: `top_k`.
     pub has: &'static [Feature],
     /// Features that it refuses, though OpenAI takes them.
@@ -60,6 +62,21 @@ pub enum EffortField {
     Nowhere,
 }
 
+/// How a server is told to go on with an answer that the last message, an assistant's, begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prefill {
+    /// It does so untold (OpenRouter).
+    Untold,
+    /// `prefix` of the message (Mistral).
+    Prefix,
+    /// The same, but only where the base URL ends in `/beta` (DeepSeek).
+    BetaPrefix,
+    /// `partial` of the message (DashScope, Moonshot).
+    Partial,
+    /// `continue_final_message` of the request, and no `add_generation_prompt` (vLLM, SGLang).
+    FinalMessage,
+}
+
 impl Accent {
     /// OpenAI's own.
     pub const OPENAI: Self = Self {
@@ -70,6 +87,7 @@ impl Accent {
         effort: EffortField::ReasoningEffort,
         has_short_call_ids: false,
         has_json_schema: true,
+        prefill: None,
         has: &[],
         lacks: &[],
     };

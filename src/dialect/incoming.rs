@@ -3,10 +3,12 @@
 //! When the target speaks the caller's dialect, every byte but the patched ones goes up as it came: `model` and, where
 //! a dialect lets the caller choose, whether a stream reports its usage.
 
+mod begun;
 mod shorter;
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use memchr::memmem;
@@ -37,6 +39,8 @@ pub struct Incoming {
     pub choices: Option<u64>,
     /// The answer that a response goes on from, as the caller names it.
     pub previous: Option<String>,
+    /// What its answer says so far, with which another model shall go on: the last message of the body.
+    pub begun: Option<Arc<str>>,
     body: Bytes,
     /// Where everything at the top of the body stands.
     members: Members,
@@ -114,6 +118,7 @@ impl Incoming {
             wants_usage,
             choices,
             previous,
+            begun: None,
             model_place,
             model_member,
             end: object.end(),

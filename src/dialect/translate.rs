@@ -8,8 +8,8 @@ use super::common::{
     ToolChoice, WriteStream,
 };
 use super::{
-    Dialect, Error, Usage, anthropic, bedrock, chat, cohere, completions, eventstream, gemini,
-    openai, responses, scan, sse,
+    Accent, Dialect, Error, Usage, anthropic, bedrock, chat, cohere, completions, eventstream,
+    gemini, openai, responses, scan, sse,
 };
 
 /// How the pieces of a stream are told apart on the wire.
@@ -45,6 +45,16 @@ impl Dialect {
             Self::Gemini => gemini::carries(feature),
             Self::Bedrock => bedrock::carries(feature),
             Self::Cohere => cohere::carries(feature),
+        }
+    }
+
+    /// Whether a model that is asked in this dialect goes on with an answer that the request begins, as far as is known.
+    pub fn has_prefill(self, model: &str, accent: &Accent) -> bool {
+        match self {
+            Self::Chat => accent.prefill.is_some(),
+            Self::Anthropic | Self::Bedrock => anthropic::has_prefill(model),
+            Self::Gemini => gemini::has_prefill(model),
+            Self::Completions | Self::Responses | Self::Cohere => false,
         }
     }
 

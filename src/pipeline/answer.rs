@@ -11,6 +11,7 @@ use super::failed::to_error;
 use super::fields;
 use super::gateway::{Gateway, Stage};
 use super::record::Record;
+use super::resume::Resume;
 use super::settle::Evidence;
 use super::stored;
 use super::stream::{Ending, Stream};
@@ -171,16 +172,17 @@ pub(super) async fn whole(
     Ok(caller.answer(whole.status, fields, whole.body).await?)
 }
 
-/// A stream, piece by piece as it comes.
+/// A stream, piece by piece as it comes. Where it breaks, another target may go on by way of `resume`.
 pub(super) async fn stream(
     mut stream: Stream,
-    target: &Target,
+    mut target: Target,
+    resume: Option<Resume<'_, '_>>,
     gateway: &Gateway,
     caller: &mut Caller<'_>,
     record: &mut Record<'_>,
 ) -> Result<(), End> {
     record.first_token();
-    let forwarded = forward(&mut stream, target, gateway, caller, record).await;
+    let forwarded = forward(&mut stream, &mut target, resume, gateway, caller, record).await;
     if let Some(trial) = record.answering() {
         conclude(&mut stream, trial);
     }
@@ -192,7 +194,8 @@ pub(super) async fn stream(
 
 async fn forward(
     stream: &mut Stream,
-    target: &Target,
+    target: &mut Target,
+    mut resume: Option<Resume<'_, '_>>,
     gateway: &Gateway,
     caller: &mut Caller<'_>,
     record: &mut Record<'_>,
@@ -214,9 +217,35 @@ async fn forward(
             () = caller.left() => return Err(End::Gone),
             () = &mut cut => return end_with_error(stream, draining(), None, caller, record).await,
         };
-        let piece = match next {
-            Ok(piece) => piece,
-            Err(failure) => {
+        let broken = match next {
+            Ok(piece) => {
+                match fields.take().filter(|_| !caller.is_begun()) {
+                    Some(fields) => caller.begin_stream(fields, piece.frames).await?,
+                    None => caller.send(piece.frames).await?,
+                }
+                match piece.ending {
+                    None => continue,
+                    Some(Ending::Complete) => {
+                        record.answered(200);
+                        return Ok(caller.end_stream().await?);
+                    }
+                    Some(Ending::Failed) => None,
+                }
+            }
+            Err(failure) => Some(failure),
+        };
+        if let Some(resume) = &mut resume
+            && Box::pin(resume.go_on(stream, target, broken.as_ref(), caller, record)).await?
+        {
+            continue;
+        }
+        match broken {
+            None if stream.give_up() => {}
+            None => {
+                record.upstream_failed(200);
+                return Ok(caller.end_stream().await?);
+            }
+            Some(failure) => {
                 if let Some(trial) = record.answering() {
                     let fault = Fault::Failed(failure.kind.word());
                     trial.ended(Ended::Fault(fault));
@@ -225,22 +254,12 @@ async fn forward(
                 let detail = Some(failure.detail);
                 return end_with_error(stream, error, detail, caller, record).await;
             }
-        };
-        match fields.take().filter(|_| !caller.is_begun()) {
-            Some(fields) => caller.begin_stream(fields, piece.frames).await?,
-            None => caller.send(piece.frames).await?,
         }
-        let Some(ending) = piece.ending else { continue };
-        match ending {
-            Ending::Complete => record.answered(200),
-            Ending::Failed => record.upstream_failed(200),
-        }
-        return Ok(caller.end_stream().await?);
     }
 }
 
 /// Who answers and by which route, as a comment in the stream.
-fn comment_of(fields: &[(HeaderName, HeaderValue)]) -> Bytes {
+pub(super) fn comment_of(fields: &[(HeaderName, HeaderValue)]) -> Bytes {
     let told = [&fields::X_MODEL, &fields::X_ATTEMPTS, &fields::X_ROUTE];
     let told = fields.iter().filter(|(name, _)| told.contains(&name));
     let mut comment = Vec::new();

@@ -64,10 +64,11 @@ impl Asked<'_> {
 
     /// What judges the answers of the target at a spot of its model's.
     pub fn gates(&self, spot: usize) -> Option<&Gates> {
-        // Only text is judged.
+        // Only text is judged, and nothing of which the caller has the beginning.
         let is_text = matches!(self.incoming.operation, Operation::Generate(_));
         let gates = self.model.step_of(spot).gates.as_ref();
-        gates.filter(|_| is_text && !self.is_thrifty)
+        let is_begun = self.incoming.begun.is_some();
+        gates.filter(|_| is_text && !is_begun && !self.is_thrifty)
     }
 
     /// How much of a stream of the target at a spot is held back until it is judged.

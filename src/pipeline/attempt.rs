@@ -49,6 +49,8 @@ pub struct Attempt<'a> {
     pub taken: Option<&'a Taken>,
     /// Whether the answer will be judged.
     pub is_judged: bool,
+    /// Whether another may go on with a stream that breaks.
+    pub continues: bool,
 }
 
 /// An answer that can be let through.

@@ -261,6 +261,9 @@ impl<'a> Caller<'a> {
 
     /// Sends frames of a stream at once.
     pub async fn send(&mut self, frames: Bytes) -> Result<(), Gone> {
+        if frames.is_empty() {
+            return Ok(());
+        }
         let written = self.session.write_response_body(frames, false).await;
         written.map_err(|_| Gone)
     }

@@ -64,6 +64,23 @@ impl Failed {
         }
     }
 
+    /// An answer that was to go on with another's begins anew.
+    pub fn not_continued() -> Self {
+        let error = Error::new(Kind::Upstream, "it began anew instead of going on");
+        Self {
+            // It has answered well, and others may do better.
+            fault: Fault::Caller,
+            is_too_long: false,
+            verdict: Verdict {
+                word: "not_continued".into(),
+                status: error.status().as_u16(),
+            },
+            told: Told::ours(error, "the answer began anew"),
+            may_cost: true,
+            refused_credential: None,
+        }
+    }
+
     /// A stream that had begun ended with an error of its provider's.
     pub fn in_stream(error: Error) -> Self {
         Self {

@@ -63,6 +63,7 @@ impl Flight {
             meter: self.meter.clone(),
             taken: self.taken.as_ref(),
             is_judged: is_text && asked.gates(self.target.spot).is_some(),
+            continues: asked.model.continues,
         };
         attempt.run().await
     }
@@ -128,6 +129,7 @@ fn ready(
     } = asked;
     check_priced(bill, snapshot, target)?;
     check_fits(snapshot, model, incoming, target)?;
+    check_goes_on(incoming, target)?;
     let (mut fare, left) = paid.map_err(|(error, left)| {
         record.left = record.left.tighter(left);
         error
@@ -162,6 +164,19 @@ fn ready(
             Err(error)
         }
     }
+}
+
+/// Whether the target can go on with an answer that has begun, if it is to.
+pub(super) fn check_goes_on(incoming: &Incoming, target: &Target) -> Result<(), Error> {
+    let caller = incoming.operation.dialect();
+    if incoming.begun.is_none() || target.provider.goes_on(caller, &target.model) {
+        return Ok(());
+    }
+    let message = format!(
+        "the target `{}` does not go on with an answer that another has begun",
+        target.name
+    );
+    Err(Error::new(Kind::Upstream, message))
 }
 
 /// Whether a request fits the target's window, as far as can be told, where another target has a larger one.

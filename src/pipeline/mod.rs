@@ -21,11 +21,15 @@ mod flight;
 mod gateway;
 mod hedge;
 mod judge;
+mod mark;
 mod meter;
 mod money;
+mod past;
 mod plan;
 mod record;
+mod resume;
 mod route;
+mod seam;
 mod settle;
 mod signed;
 mod stored;
@@ -57,7 +61,8 @@ use asked::Asked;
 use bill::Bill;
 use caller::{Caller, Gone, Unreadable};
 use record::Record;
-use route::{Routed, route};
+use resume::Resume;
+use route::{Routed, Walk};
 use signed::Signed;
 use surface::Surface;
 
@@ -167,7 +172,8 @@ async fn serve(
     // 5. Hide, 6. look up: each has its line here when its room is built.
 
     // 7. Route.
-    let routed = match route(&asked, caller, record).await {
+    let mut walk = Walk::new(&asked);
+    let routed = match walk.go_on(&asked, caller, record).await {
         Ok(routed) => routed,
         Err(end) => return Err(for_nothing(end, record)),
     };
@@ -176,7 +182,11 @@ async fn serve(
     match routed {
         Routed::Whole(whole) => answer::whole(*whole, caller, record).await,
         Routed::Stream(stream, target) => {
-            Box::pin(answer::stream(*stream, &target, gateway, caller, record)).await
+            let resume = model.continues.then(|| Resume::new(&asked, walk));
+            Box::pin(answer::stream(
+                *stream, target, resume, gateway, caller, record,
+            ))
+            .await
         }
         Routed::Uncounted(target) => {
             Box::pin(answer::estimate(&incoming, &target, caller, record)).await

@@ -99,7 +99,7 @@ impl Plan {
         // What a provider of responses stores is known by the ids in its own answer.
         let is_stored = caller == Dialect::Responses && dialect == caller;
         let adds_logprobs = needs_logprobs && tells_logprobs && !is_stored;
-        if dialect == caller && !adds_logprobs {
+        if dialect == caller && !adds_logprobs && incoming.begun.is_none() {
             let shorter = match output_max {
                 Some(output_max) => incoming.shortened(output_max, provider.accent)?,
                 None => Patches::default(),
@@ -136,11 +136,12 @@ impl Plan {
         if hides_logprobs {
             request.logprobs = Some(0);
         }
+        let begun = incoming.begun.as_ref().map(|_| request.clone().begun());
         let Written {
             body,
             dropped,
             tool_names,
-        } = Written::of(&request, dialect, target)?;
+        } = Written::of(begun.as_ref().unwrap_or(&request), dialect, target)?;
         if hides_logprobs {
             request.logprobs = None;
         }

@@ -17,7 +17,8 @@ use super::record::Record;
 use super::stream::Stream;
 use super::{End, answer, draining};
 use crate::dialect::Error;
-use crate::route::{Course, Ended, Next, Target, health};
+use crate::route::health::{self, Fault};
+use crate::route::{Course, Ended, Next, Target};
 use crate::telemetry::Level;
 
 /// What came of a request.
@@ -133,6 +134,7 @@ impl<'m> Walk<'m> {
             let (target, failed) = match reply {
                 Err(failed) => (target, failed),
                 Ok(reply) if asked.gates(target.spot).is_none() => {
+                    self.best = None;
                     return Ok(settled(reply, target, number, record));
                 }
                 Ok(reply) => {
@@ -204,9 +206,12 @@ impl<'m> Walk<'m> {
         failed: Failed,
         record: &mut Record<'_>,
     ) {
-        match failed.is_too_long {
-            true => self.course.too_long(target.spot),
-            false => self
+        let is_begun = asked.incoming.begun.is_some();
+        match (failed.is_too_long, failed.fault) {
+            (true, _) => self.course.too_long(target.spot),
+            // Others may well go on with an answer with which this one does not.
+            (false, Fault::Caller) if is_begun => self.course.skip(target.spot),
+            (false, _) => self
                 .course
                 .failed(target.spot, failed.fault, Instant::now()),
         }

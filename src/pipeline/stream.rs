@@ -4,6 +4,8 @@
 //! read into the common form and written anew. A stream ends in exactly one of three ways: the dialect's own ending,
 //! the provider's error event, or a failure that becomes an error event of ours.
 
+mod broken;
+
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
@@ -13,6 +15,7 @@ use super::attempt::{Attempt, malformed, timeout_at};
 use super::bound::Bound;
 use super::failed::Failed;
 use super::meter::Meter;
+use super::past::Past;
 use super::plan::Back;
 use super::tap::Tap;
 use super::way::{Seen, Shown, Way};
@@ -52,6 +55,10 @@ pub struct Stream {
     tap: Option<Box<Tap>>,
     /// The most bytes that are held back.
     held_max: u64,
+    /// What the caller has been told, where another may go on when it breaks.
+    past: Option<Box<Past>>,
+    /// What came from the provider's error on, which the caller is told if nobody goes on.
+    kept: Option<Bytes>,
 }
 
 /// What may come before the answer itself, in bytes.
@@ -116,6 +123,10 @@ impl Stream {
                 Box::new(Tap::new(dialect, tool_names))
             }),
             held_max: attempt.max_answer,
+            past: attempt
+                .continues
+                .then(|| Box::new(Past::new(dialect, attempt.incoming.begun.clone()))),
+            kept: None,
             ready: BytesMut::new(),
             ending: None,
             deadline: attempt.deadline,
@@ -298,6 +309,15 @@ impl Stream {
             && let Some(frame) = self.frames.next_of(&mut rest)
         {
             let before = written.len();
+            if let Some(past) = &mut self.past
+                && past.hears_error(&frame)
+                && self.has_part
+                && self.tap.is_none()
+            {
+                self.kept = Some(whole.slice(whole.len() - rest.len() - frame.len()..));
+                self.ending = Some(Ending::Failed);
+                break;
+            }
             if let Some(tap) = &mut self.tap {
                 tap.listen(&frame);
             }

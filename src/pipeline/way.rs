@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 
+use super::mark::Mark;
 use super::plan::{Back, Plan, Translation};
+use super::seam::{Joint, Seam};
 use super::stored::Sealing;
 use crate::dialect::common::{Context, Delta, Malformed, ReadStream, Said, WriteStream};
 use crate::dialect::{
@@ -69,6 +71,9 @@ pub struct Translated {
     hides_logprobs: bool,
     deltas: Vec<Delta>,
     heard: Heard,
+    /// Where it goes on with another's answer.
+    seam: Option<Box<Seam>>,
+    mark: Option<Mark>,
 }
 
 /// What pieces have told that is not for the caller alone.
@@ -99,6 +104,8 @@ impl Way {
                     hides_logprobs: *hides_logprobs,
                     deltas: Vec::new(),
                     heard: Heard::default(),
+                    seam: incoming.begun.clone().map(|told| Box::new(Seam::new(told))),
+                    mark: None,
                 });
             }
             Back::Sealed(sealing) => Form::Sealed(sealing.clone()),
@@ -135,6 +142,46 @@ impl Way {
             Self::Forwarded(forwarded) => &forwarded.heard.said,
             Self::Translated(translated) => &translated.heard.said,
         }
+    }
+
+    /// How it goes on with what the caller has; None while that depends on what is to come.
+    pub fn joint(&self, is_ended: bool) -> Option<Joint> {
+        match self {
+            Self::Translated(Translated {
+                seam: Some(seam), ..
+            }) => seam.joint(is_ended),
+            _ => Some(Joint::GoesOn(0)),
+        }
+    }
+
+    /// Goes on where another has broken off, which has said so much by itself, and leaves out so many bytes of text. Returns
+    /// what there is for the caller.
+    pub fn join(
+        &mut self,
+        broken: &mut Self,
+        said: Vec<Delta>,
+        left_out: usize,
+        mark: Mark,
+    ) -> Bytes {
+        let Self::Translated(own) = self else {
+            return Bytes::new();
+        };
+        match broken {
+            // Its writer is where the caller is.
+            Self::Translated(broken) => std::mem::swap(&mut own.writer, &mut broken.writer),
+            Self::Watched(_) | Self::Forwarded(_) => {
+                let mut had = Vec::new();
+                said.into_iter()
+                    .for_each(|delta| own.writer.write(delta, &mut had));
+            }
+        }
+        own.mark = Some(mark);
+        let mut out = Vec::new();
+        let held = own.seam.as_mut().map(|seam| seam.join(left_out));
+        held.into_iter()
+            .flatten()
+            .for_each(|delta| own.say(delta, &mut out));
+        Bytes::from(out)
     }
 
     /// Takes what the stream has said so far.
@@ -293,78 +340,36 @@ impl Translated {
     /// Writes the pieces that were read.
     fn write(&mut self, out: &mut Vec<u8>) -> Option<Seen> {
         let seen = self.heard.listen(&self.deltas);
-        for mut delta in self.deltas.drain(..) {
+        let mut deltas = std::mem::take(&mut self.deltas);
+        for mut delta in deltas.drain(..) {
             if self.hides_logprobs && matches!(delta, Delta::Logprobs { .. }) {
                 continue;
             }
             if let Some(names) = &self.tool_names {
                 names.restore_delta(&mut delta);
             }
-            self.writer.write(delta, out);
+            let told = match &mut self.seam {
+                None => Some(delta),
+                Some(seam) => seam.take(delta),
+            };
+            if let Some(delta) = told {
+                self.say(delta, out);
+            }
         }
+        self.deltas = deltas;
         seen
+    }
+
+    fn say(&mut self, delta: Delta, out: &mut Vec<u8>) {
+        let before = out.len();
+        self.writer.write(delta, out);
+        if out.len() > before
+            && let Some(mark) = self.mark.take()
+        {
+            mark.put_into(out, before);
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::dialect::PathFacts;
-    use crate::dialect::common::{Kept, Request};
-
-    fn way(caller: Dialect, target: Dialect) -> Way {
-        let operation = Operation::Generate(caller);
-        let body = Bytes::from_static(br#"{"model":"m","stream":true}"#);
-        let incoming = Incoming::read(operation, body, PathFacts::default()).unwrap();
-        let back = match caller == target {
-            true => Back::AsIs,
-            false => Back::Translated(Box::new(Translation {
-                request: Request::new(caller, "m"),
-                context: Context::default(),
-                tool_names: None,
-                hides_logprobs: false,
-            })),
-        };
-        let plan = Plan {
-            operation: Operation::Generate(target),
-            body: Vec::new(),
-            back,
-            framing: Framing::Events,
-            dropped: None,
-        };
-        Way::new(&incoming, &plan)
-    }
-
-    #[test]
-    fn what_was_said_before_a_cut_is_known_on_every_way() {
-        let chat = [
-            r#"{"choices":[{"index":0,"delta":{"reasoning_content":"hm"}}]}"#,
-            r#"{"choices":[{"index":0,"delta":{"content":"one\n"}}]}"#,
-            r#"{"choices":[{"index":1,"delta":{"content":"two"}}]}"#,
-        ];
-        let anthropic = [
-            r#"{"type":"message_start","message":{"id":"i","model":"m","usage":{"input_tokens":9,"output_tokens":1}}}"#,
-            r#"{"type":"content_block_start","index":0,"content_block":{"type":"thinking","thinking":""}}"#,
-            r#"{"type":"content_block_delta","index":0,"delta":{"type":"thinking_delta","thinking":"hm"}}"#,
-            r#"{"type":"content_block_stop","index":0}"#,
-            r#"{"type":"content_block_start","index":1,"content_block":{"type":"text","text":""}}"#,
-            r#"{"type":"content_block_delta","index":1,"delta":{"type":"text_delta","text":"one\ntwo"}}"#,
-        ];
-        for (caller, target, frames) in [
-            (Dialect::Chat, Dialect::Chat, &chat[..]),
-            (Dialect::Responses, Dialect::Chat, &chat[..]),
-            (Dialect::Anthropic, Dialect::Anthropic, &anthropic[..]),
-            (Dialect::Chat, Dialect::Anthropic, &anthropic[..]),
-        ] {
-            let mut way = way(caller, target);
-            for frame in frames {
-                let frame = Bytes::from(format!("data: {frame}\n\n"));
-                way.see(&frame, &mut Vec::new()).unwrap();
-            }
-            let said = way.take_said();
-            let texts = said.kinds().map(Kept::text);
-            assert_eq!(texts, ["one\ntwo", "hm", ""], "{caller:?} {target:?}");
-            assert!(way.take_said().is_empty());
-        }
-    }
-}
+mod tests;

@@ -6,7 +6,7 @@
 use super::api::Api;
 use crate::dialect::Accent;
 use crate::dialect::Endpoint::{self, Chat, Completions, Embeddings, Responses};
-use crate::dialect::accent::{EffortField, MaxTokens, Thoughts};
+use crate::dialect::accent::{EffortField, MaxTokens, Prefill, Thoughts};
 use crate::dialect::common::Feature as F;
 
 /// What a provider does unless the configuration says otherwise.
@@ -352,6 +352,7 @@ const GROQ: Accent = Accent {
 
 /// Refuses fields that it does not know with 422: `seed` is its `random_seed`, and streams report usage unasked.
 const MISTRAL: Accent = Accent {
+    prefill: Some(Prefill::Prefix),
     has_stream_options: false,
     thoughts: Thoughts::Nowhere,
     has_short_call_ids: true,
@@ -374,6 +375,7 @@ const MISTRAL: Accent = Accent {
 
 /// Passes on what the model behind it takes, in OpenAI's words or its own.
 const OPENROUTER: Accent = Accent {
+    prefill: Some(Prefill::Untold),
     thoughts: Thoughts::ReasoningDetails,
     effort: EffortField::Reasoning,
     has: &[
@@ -391,6 +393,7 @@ const OPENROUTER: Accent = Accent {
 /// Takes contents only as strings, JSON without schemas, and no pictures; ignores what else it does not know. With tools,
 /// thoughts of earlier turns must come back.
 const DEEPSEEK: Accent = Accent {
+    prefill: Some(Prefill::BetaPrefix),
     effort: EffortField::Thinking,
     has_json_schema: false,
     has: &[],
@@ -571,6 +574,7 @@ const ZAI: Accent = Accent {
 
 /// Wants thoughts back with the calls that they led to; some models cannot be made to call a tool.
 const MOONSHOT: Accent = Accent {
+    prefill: Some(Prefill::Partial),
     max_tokens: MaxTokens::Completion,
     effort: EffortField::Thinking,
     has: &[F::Video],
@@ -597,6 +601,7 @@ const MOONSHOT: Accent = Accent {
 
 /// Says how to think by `enable_thinking` alone, which is on or off by model.
 const DASHSCOPE: Accent = Accent {
+    prefill: Some(Prefill::Partial),
     effort: EffortField::Nowhere,
     has: &[F::TopK, F::Video, F::CacheControl],
     lacks: &[

@@ -37,6 +37,7 @@ use http::{HeaderName, HeaderValue};
 
 use crate::config::Document;
 use crate::config::limits::Limits;
+use crate::dialect::accent::Prefill;
 use crate::dialect::{Accent, Dialect, Endpoint, Needs, Operation, common};
 use allowance::Allowances;
 use answer::simulate;
@@ -65,6 +66,8 @@ pub struct Provider {
     pub accent: &'static Accent,
     /// Whether marks for its cache are set where the caller set none.
     pub auto_cache: bool,
+    /// Whether its models go on with an answer that a request begins, where that is said.
+    prefill: Option<bool>,
     /// Where it is, with scheme, host and path; empty where it is nowhere.
     pub address: String,
     /// Whether it is nobody's service: a simulation, or a server that is known to run at home.
@@ -139,8 +142,10 @@ impl Provider {
         let health = section.health.clone();
         let auto_cache = section.auto_cache;
         let lacks = section.lacks.clone();
+        let is_simulated = section.dialect == DialectName::Simulated;
+        let prefill = section.prefill.or(is_simulated.then_some(true));
         let learns = section.limits.and_then(|limits| limits.learn);
-        let learns = learns.unwrap_or(true) && section.dialect != DialectName::Simulated;
+        let learns = learns.unwrap_or(true) && !is_simulated;
         let limits = ["providers", name, "limits"];
         let limits = Limits::resolve(section.limits.as_ref(), &limits, document);
         let asked = section.endpoints.clone();
@@ -172,6 +177,7 @@ impl Provider {
             health,
             accent: habits.accent,
             auto_cache,
+            prefill,
             address,
             is_own,
             limits,
@@ -218,6 +224,22 @@ impl Provider {
             true => Some(caller),
             // Plain completions take no conversation.
             false => spoken().find(|dialect| *dialect != Dialect::Completions),
+        }
+    }
+
+    /// Whether `model` goes on with an answer that another has begun, for a caller who speaks `caller`.
+    pub fn goes_on(&self, caller: Dialect, model: &str) -> bool {
+        let Some(dialect) = self.dialect_for(caller, model) else {
+            return false;
+        };
+        match (dialect, self.prefill) {
+            // These have no word for it.
+            (Dialect::Completions | Dialect::Responses | Dialect::Cohere, _) => false,
+            (_, Some(said)) => said,
+            (Dialect::Chat, None) if self.accent.prefill == Some(Prefill::BetaPrefix) => {
+                self.address.ends_with("/beta")
+            }
+            (dialect, None) => dialect.has_prefill(model, self.accent),
         }
     }
 
@@ -456,3 +478,6 @@ const ANTHROPIC_VERSION: &str = "2023-06-01";
 
 /// How long a new connection may take to where responses are kept.
 const STORED_CONNECT: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests;

@@ -56,6 +56,10 @@ pub struct ProviderSection {
     /// Whether marks for the provider's prompt cache are set where the caller set none (Anthropic, Bedrock).
     #[serde(default)]
     pub auto_cache: bool,
+    /// Whether its models go on with an answer that the last message begins, as `continue` of a model needs it; by default what
+    /// is known of it. Servers of OpenAI's dialect that are not known are told by `continue_final_message: true` and
+    /// `add_generation_prompt: false`, as vLLM and SGLang want it.
+    pub prefill: Option<bool>,
     /// Requests, tokens and concurrency that it is sent: its own published limits, or less.
     pub limits: Option<LimitsSection>,
     /// What its models cannot do: where another target of a model can, requests that need it go there. `[]` says that they can

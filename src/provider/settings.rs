@@ -262,10 +262,10 @@ pub(super) fn check_section(name: &str, section: &ProviderSection, document: &mu
         section.health.as_ref(),
         document,
     );
-    use DialectName::{Anthropic, Bedrock, Gemini, OpenAi, Simulated};
+    use DialectName::{Anthropic, Bedrock, Cohere, Gemini, OpenAi, Simulated};
     let dialect = section.dialect;
     let is_simulated = dialect == Simulated;
-    let given: [(&str, bool, bool); 12] = [
+    let given: [(&str, bool, bool); 13] = [
         // The field, whether it is given, whether the dialect knows it.
         ("base_url", section.base_url.is_some(), !is_simulated),
         ("api_key", section.api_key.is_some(), !is_simulated),
@@ -287,6 +287,7 @@ pub(super) fn check_section(name: &str, section: &ProviderSection, document: &mu
             section.auto_cache,
             matches!(dialect, Anthropic | Bedrock | Gemini),
         ),
+        ("prefill", section.prefill.is_some(), dialect != Cohere),
         ("first_token", section.first_token.is_some(), is_simulated),
         (
             "tokens_per_second",

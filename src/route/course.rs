@@ -409,7 +409,8 @@ impl<'m> Course<'m> {
         }
     }
 
-    fn has_calls_left(&self, spot: usize) -> bool {
+    /// Whether the target at a spot may be called, or called once more, as far as this request is concerned.
+    pub fn has_calls_left(&self, spot: usize) -> bool {
         let attempts = self.model.spots[spot].retry.attempts;
         self.is_in(spot) && u32::from(self.calls[spot]) < attempts
     }

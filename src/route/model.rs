@@ -37,6 +37,8 @@ pub struct Model {
     pub max_output_tokens: Option<u64>,
     /// When a second target is asked beside the first.
     pub hedge: Option<Hedge>,
+    /// Whether another target goes on with a stream that breaks.
+    pub continues: bool,
     /// What is tried in order, cheapest first; at least one.
     pub steps: Vec<Step>,
     /// Every place that may answer, in the order of the steps; at least one.
@@ -149,6 +151,35 @@ impl Model {
                     .help("the cheapest step comes first: what it answers well never goes on");
             }
         }
+    }
+
+    /// Warns of a model whose broken streams nobody goes on with.
+    pub fn warn_of_breaking(&self, wards: &Wards, document: &mut Document) {
+        let goes_on = |spot: usize| {
+            let target = self.target(spot, "", wards);
+            target.provider.goes_on(Dialect::Chat, &target.model)
+        };
+        let first = &self.spots[0];
+        let is_repeated = first.retry.attempts > 1 && goes_on(0);
+        let others = (1..self.spots.len()).filter(|spot| self.spots[*spot].target != first.target);
+        let is_known = self.spots.iter().all(|spot| spot.ward.is_some());
+        if !self.continues || !is_known || is_repeated || others.clone().any(goes_on) {
+            return;
+        }
+        let mut names: Vec<_> = others
+            .map(|spot| format!("`{}`", self.spots[spot].target))
+            .collect();
+        names.dedup();
+        let message = match names.is_empty() {
+            true => "nobody goes on with a stream that breaks: there is no other target".to_owned(),
+            false => format!(
+                "nobody goes on with a stream that breaks: {} cannot take the beginning of an answer",
+                names.join(", ")
+            ),
+        };
+        document
+            .warning(&["models", &self.name, "continue"], message)
+            .help("docs/reliability.md lists who can; a server of your own is told by `prefill: true` of its provider");
     }
 
     /// The step of the target at a spot.

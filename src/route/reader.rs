@@ -51,6 +51,7 @@ impl Reader<'_> {
             limits,
             max_output_tokens: section.max_output_tokens.map(NonZeroU64::get),
             hedge: self.hedge(&steps),
+            continues: section.r#continue,
             steps,
             spots,
         })

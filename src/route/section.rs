@@ -41,6 +41,11 @@ pub struct ModelSection {
     /// `x-tollgate-dropped`.
     #[serde(default)]
     pub strict: bool,
+    /// Whether another target goes on with a stream that breaks after its first byte. The text so far is given to the next target
+    /// that takes the beginning of an answer, and what that says goes to the caller; where none does, the stream ends with an
+    /// error.
+    #[serde(default)]
+    pub r#continue: bool,
     /// A second call when the first is slow: whoever begins to answer first is heard, the other is cancelled and paid.
     pub hedge: Option<HedgeSection>,
     /// How much of a stream a chain holds back at steps that do not say so themselves.

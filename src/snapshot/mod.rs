@@ -197,6 +197,7 @@ impl Snapshot {
         let prices = Prices::resolve(file.prices, &provider_names, document);
         for model in models.all() {
             model.warn_of_order(&prices, &wards, document);
+            model.warn_of_breaking(&wards, document);
         }
         let teams = file.teams.into_iter().collect();
         let counters = previous.map_or_else(Arc::default, |previous| previous.counters.clone());

@@ -37,6 +37,7 @@ mod upstream_tls;
 mod callers;
 mod chains;
 mod chaos;
+mod continued;
 mod faults;
 mod leaving;
 mod ledger;

@@ -32,6 +32,11 @@ pub use usage::usage;
 
 use super::Dialect;
 
+/// Whether the model of that name goes on with an answer that the last message begins.
+pub fn has_prefill(name: &str) -> bool {
+    models::Model::named(name).has_prefill
+}
+
 /// Whose seals and opaque parts are this dialect's own.
 const OWN: Dialect = Dialect::Anthropic;
 

@@ -21,6 +21,8 @@ pub(in crate::dialect) struct Model {
     pub has_schemas: bool,
     /// Whether system messages may stand between the others.
     pub has_system_turns: bool,
+    /// Whether it goes on with an answer that the last message begins. Since 4.6 none does: 400.
+    pub has_prefill: bool,
 }
 
 /// How thinking is asked for.
@@ -144,6 +146,7 @@ const GENERATIONS: [(&[&str], Version, Model); 13] = [
             output_max: 128_000,
             thinking: Thinking::Both,
             effort_max: EffortMax::Max,
+            has_prefill: false,
             ..CLAUDE_4_5
         },
     ),
@@ -185,6 +188,7 @@ const ALWAYS: Model = Model {
     is_forceable: true,
     has_schemas: true,
     has_system_turns: true,
+    has_prefill: false,
 };
 
 const CLAUDE_4_5: Model = Model {
@@ -203,6 +207,7 @@ const CLAUDE_3_7: Model = Model {
     is_forceable: true,
     has_schemas: false,
     has_system_turns: false,
+    has_prefill: true,
 };
 
 /// Claude 3.
@@ -217,6 +222,7 @@ const OTHER: Model = Model {
     output_max: 8_192,
     is_claude: false,
     has_schemas: true,
+    has_prefill: false,
     ..CLAUDE_3_7
 };
 
@@ -249,6 +255,22 @@ fn parsed(name: &str) -> Option<(&str, Version)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn claude_takes_the_beginning_of_an_answer_up_to_4_5() {
+        for (name, takes) in [
+            ("claude-3-haiku-20240307", true),
+            ("us.anthropic.claude-sonnet-4-5-20250929-v1:0", true),
+            ("claude-haiku-4-5@20251001", true),
+            ("claude-opus-4-6", false),
+            ("anthropic/claude-sonnet-4.6", false),
+            ("claude-opus-5", false),
+            ("claude-latest", false),
+            ("glm-4.6", false),
+        ] {
+            assert_eq!(Model::named(name).has_prefill, takes, "{name}");
+        }
+    }
 
     #[test]
     fn names_are_read_in_every_clouds_spelling() {

@@ -18,6 +18,8 @@ pub struct Request {
     pub include_usage: bool,
     /// The conversation, oldest turn first. System turns stand where the caller put them.
     pub turns: Vec<Turn>,
+    /// Whether the last turn is the beginning of the answer, with which the model shall go on.
+    pub is_begun: bool,
     /// What the model may call.
     pub tools: Vec<Tool>,
     /// Which of them it shall call.
@@ -74,6 +76,7 @@ impl Request {
             stream: false,
             include_usage: true,
             turns: Vec::new(),
+            is_begun: false,
             tools: Vec::new(),
             tool_choice: None,
             parallel_tool_calls: None,
@@ -97,6 +100,16 @@ impl Request {
             verbosity: None,
             extra: Vec::new(),
         }
+    }
+
+    /// The request with its last turn as the beginning of the answer. What there was to think of has been thought: models
+    /// that think go on with no text.
+    #[must_use]
+    pub fn begun(mut self) -> Self {
+        self.is_begun = true;
+        self.reasoning = None;
+        self.extra.retain(|(name, _)| !name.starts_with("thinking"));
+        self
     }
 
     /// The functions among the tools.

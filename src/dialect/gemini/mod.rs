@@ -34,6 +34,16 @@ pub use stream::{Reader, Writer};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+/// Whether the model of that name goes on with an answer that the last content begins. The first to refuse that, with 400, are
+/// 3.5 Flash-Lite and 3.6; what is newer or has no version is taken to refuse it, too.
+pub fn has_prefill(name: &str) -> bool {
+    const TAKE_IT: [&str; 5] = ["1.", "2.", "3-", "3.1-", "3.5-flash"];
+    let version = name
+        .split_once("gemini-")
+        .map_or("", |(_, version)| version);
+    TAKE_IT.iter().any(|known| version.starts_with(known)) && !version.starts_with("3.5-flash-lite")
+}
+
 /// The list of models, in Google AI's shape.
 pub fn model_list<'a>(names: impl Iterator<Item = &'a str>) -> Bytes {
     let models: Vec<Value> = names.map(model_object).collect();

@@ -134,6 +134,7 @@ const NARROW: Accent = Accent {
     effort: EffortField::Thinking,
     has_short_call_ids: true,
     has_json_schema: false,
+    prefill: None,
     has: &[],
     lacks: &[
         Feature::SpeakerName,

@@ -42,8 +42,15 @@ pub(super) fn complete(
     let toolbox = Toolbox::of(request)?;
     let schema = schema(request)?;
 
-    let (prompt_tokens, seed) = measure(model, request, &toolbox);
-    let conversation = Conversation::of(&request.messages);
+    let (messages, begun) = match request.messages.split_last() {
+        Some((last, messages)) if request.continue_final_message == Some(true) => {
+            (messages, Some(joined(last)))
+        }
+        _ => (&request.messages[..], None),
+    };
+    let (mut prompt_tokens, seed) = measure(model, request, messages, &toolbox);
+    prompt_tokens += begun.as_deref().map_or(0, text::count);
+    let conversation = Conversation::of(messages);
     let wants_tools = toolbox.is_wanted(conversation.user_spoke_last);
     let as_json = schema.is_some() || wants_json(request);
     let hints = if wants_tools || as_json {
@@ -62,6 +69,10 @@ pub(super) fn complete(
                 Some(schema) => super::schema::satisfy(schema, &hints, seed).to_string(),
                 None if as_json => object(&conversation, &mut seed),
                 None => text::compose(&conversation.subject(), &mut seed),
+            };
+            let said = match &begun {
+                Some(begun) => text::go_on(begun, said),
+                None => said,
             };
             Choice::text_within(said, stops, limit)
         })
@@ -243,7 +254,12 @@ fn object(conversation: &Conversation<'_>, seed: &mut Seed) -> String {
 
 /// Counts the tokens of the prompt, and makes the seed of all that may alter the answer; not of `stream` and limits,
 /// so that a stream says the same as a whole answer and a shorter one the beginning of a longer.
-fn measure(model: &str, request: &ChatRequest<'_>, toolbox: &Toolbox<'_>) -> (usize, Seed) {
+fn measure(
+    model: &str,
+    request: &ChatRequest<'_>,
+    messages: &[Message<'_>],
+    toolbox: &Toolbox<'_>,
+) -> (usize, Seed) {
     let mut tokens = 3;
     let mut seed = Seed::new(0xc4a7)
         .with_bytes(model.as_bytes())
@@ -253,7 +269,7 @@ fn measure(model: &str, request: &ChatRequest<'_>, toolbox: &Toolbox<'_>) -> (us
         tokens += text::count(text);
         seed = seed.with_bytes(text.as_bytes());
     };
-    for message in &request.messages {
+    for message in messages {
         message.content.texts.iter().for_each(|text| add(text));
         let calls = message
             .tool_calls
@@ -274,7 +290,7 @@ fn measure(model: &str, request: &ChatRequest<'_>, toolbox: &Toolbox<'_>) -> (us
     if let Some(schema) = format.and_then(|format| format.json_schema.as_ref()?.schema) {
         add(schema.get());
     }
-    for message in &request.messages {
+    for message in messages {
         let content = &message.content;
         let attachments = content.images + content.audios + content.files;
         tokens += 4 + ATTACHMENT_TOKENS * attachments;

@@ -35,6 +35,8 @@ pub(super) struct ChatRequest<'a> {
     pub(super) stream_options: Option<StreamOptions>,
     pub(super) seed: Option<i64>,
     pub(super) temperature: Option<f64>,
+    /// Whether the last message is the beginning of the answer, as vLLM has it.
+    pub(super) continue_final_message: Option<bool>,
 }
 
 /// `POST /v1/completions`

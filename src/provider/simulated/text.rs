@@ -126,6 +126,17 @@ pub(super) fn compose(subject: &Subject<'_>, seed: &mut Seed) -> String {
     text
 }
 
+/// What is left of an answer that has begun. One that would have begun otherwise goes on behind its opening, as a model would
+/// that is given the beginning.
+pub(super) fn go_on(begun: &str, whole: String) -> String {
+    let rest = whole.strip_prefix(begun);
+    let behind_opening = || whole.split_once("”.").map(|(_, rest)| rest);
+    match rest.or_else(behind_opening) {
+        Some(rest) => rest.to_owned(),
+        None => whole,
+    }
+}
+
 fn opening(subject: &Subject<'_>, seed: &mut Seed) -> String {
     if let Some(result) = subject.result {
         return format!("{} “{}”.", seed.pick(RESULT_OPENINGS), quote(result));

@@ -27,6 +27,7 @@ providers:
   nobody: {{ dialect: openai, base_url: "http://127.0.0.1:1/v1", api_key: none }}
 models:
   fast: {{ target: demo/small }}
+  broken: {{ continue: true, chain: [ {{ target: demo/cut }}, {{ target: demo/small }} ] }}
   recorded: {{ target: recorder/upstream-model }}
   refused: {{ target: nobody/there }}
   impatient: {{ target: recorder/upstream-model, timeout: {{ first_token: 500ms, total: 500ms }} }}

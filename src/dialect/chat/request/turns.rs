@@ -43,6 +43,10 @@ pub(super) struct WireMessage<'a> {
     tool_call_id: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     extra_content: Option<ExtraContent>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub partial: Option<bool>,
     #[serde(flatten)]
     fields: Fields<'a>,
 }

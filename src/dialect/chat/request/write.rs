@@ -7,7 +7,7 @@ use super::body::{
     WireSchema, WireThinking, WireTool,
 };
 use super::turns::{self, WireMessage};
-use crate::dialect::accent::{EffortField, MaxTokens};
+use crate::dialect::accent::{EffortField, MaxTokens, Prefill};
 use crate::dialect::chat::carries_with;
 use crate::dialect::chat::wire::{CacheControl, Fields};
 use crate::dialect::common::{
@@ -47,6 +47,9 @@ pub fn write_request(
     written.seed = target.take(Feature::Seed, request.seed);
     written.add_account(request, &target, dropped);
     written.add_stream(request, &target, dropped);
+    if request.is_begun {
+        written.add_prefill(&target);
+    }
     if target.is_own {
         let extra = request.extra.iter();
         let extra = extra.filter(|(name, _)| name != STREAM_OPTIONS);
@@ -295,6 +298,22 @@ impl<'a> WireRequest<'a> {
         {
             self.service_tier = None;
             dropped.note(Feature::ServiceTier);
+        }
+    }
+
+    /// The last message is the beginning of the answer. Who knows no word for that is told in vLLM's, which many took up.
+    fn add_prefill(&mut self, target: &Target<'_>) {
+        let last = self.messages.last_mut();
+        match target.accent.prefill.unwrap_or(Prefill::FinalMessage) {
+            Prefill::Untold => {}
+            Prefill::Prefix | Prefill::BetaPrefix => {
+                last.into_iter().for_each(|last| last.prefix = Some(true));
+            }
+            Prefill::Partial => last.into_iter().for_each(|last| last.partial = Some(true)),
+            Prefill::FinalMessage => {
+                self.continue_final_message = Some(true);
+                self.add_generation_prompt = Some(false);
+            }
         }
     }
 

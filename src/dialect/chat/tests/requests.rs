@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::{carries_with, read_request, write_request};
 use super::*;
-use crate::dialect::accent::MaxTokens;
+use crate::dialect::accent::{MaxTokens, Prefill};
 use crate::dialect::common::{
     Cache, Content, Dropped, Effort, Format, Function, Json, Outgoing, Part, Reasoning, Role,
     Signature, Source, Thinking, ThinkingBudget, Tool, ToolChoice, Turn,
@@ -665,5 +665,43 @@ fn a_foreign_user_is_no_longer_than_openai_takes() {
         assert!(sent.len() <= 64);
         assert_eq!(sent == user, is_kept);
         assert_eq!(dropped, "");
+    }
+}
+
+#[test]
+fn each_server_is_told_in_its_own_words_to_go_on_with_an_answer() {
+    let mut request = asked(vec![Part::text("hi").content]);
+    request.turns.push(Turn {
+        role: Role::Assistant,
+        parts: vec![Part::text("So")],
+        name: None,
+    });
+    let begun = request.clone().begun();
+    let with = |prefill| Accent {
+        prefill,
+        ..Accent::OTHER
+    };
+    for (prefill, of_message, of_request) in [
+        (None, "", "continue_final_message"),
+        (Some(Prefill::FinalMessage), "", "continue_final_message"),
+        (Some(Prefill::Prefix), "prefix", ""),
+        (Some(Prefill::BetaPrefix), "prefix", ""),
+        (Some(Prefill::Partial), "partial", ""),
+        (Some(Prefill::Untold), "", ""),
+    ] {
+        let (usual, _) = sent(&request, &with(prefill));
+        let (mut body, _) = sent(&begun, &with(prefill));
+        if !of_message.is_empty() {
+            let mut messages = body["messages"].as_array_mut().unwrap().iter_mut();
+            let last = messages.next_back().unwrap().as_object_mut().unwrap();
+            assert_eq!(last.remove(of_message), Some(true.into()), "{prefill:?}");
+        }
+        let body = body.as_object_mut().unwrap();
+        if !of_request.is_empty() {
+            assert_eq!(body.remove(of_request), Some(true.into()), "{prefill:?}");
+            let prompt = body.remove("add_generation_prompt");
+            assert_eq!(prompt, Some(false.into()), "{prefill:?}");
+        }
+        assert_eq!(Some(&*body), usual.as_object(), "{prefill:?}");
     }
 }
