@@ -85,15 +85,23 @@ impl Asked {
             }
         };
         let (text, ending) = self.read(&answer);
-        let route = answer.header("x-tollgate-route").unwrap_or_default();
+        // Where another has gone on with a stream, a comment says so.
+        let last = |name: &str| {
+            let comment = format!(": {name}: ");
+            let text = answer.text();
+            let told = text
+                .lines()
+                .rev()
+                .find_map(|line| line.strip_prefix(&*comment));
+            told.or(answer.header(name)).map(str::to_owned)
+        };
+        let route = last("x-tollgate-route").unwrap_or_default();
         let route = route.split(", ").filter_map(|part| part.split_once(';'));
         Told {
             asked: self,
             request_id: answer.header("x-request-id").unwrap_or_default().to_owned(),
             status: answer.status,
-            attempts: answer
-                .header("x-tollgate-attempts")
-                .and_then(|attempts| attempts.parse().ok()),
+            attempts: last("x-tollgate-attempts").and_then(|attempts| attempts.parse().ok()),
             route: route
                 .map(|(target, word)| (target.to_owned(), word.to_owned()))
                 .collect(),

@@ -36,8 +36,10 @@ pub struct Call {
     pub target: String,
     /// What was done to it.
     pub fault: Option<Fault>,
-    /// All that it was, or would have been, answered.
+    /// All that the caller has, or would have had, with its answer.
     pub text: String,
+    /// The answer.
+    said: String,
 }
 
 /// One of the upstreams; it stops listening when dropped.
@@ -73,7 +75,8 @@ impl Scene {
 
     /// Notes a call and decides what is done to it. One that is closed on a connection which had waited is none: its server
     /// has not read it, and the gateway sends it once more on another.
-    fn call(&self, target: &str, number: u64, is_fresh: bool) -> Option<Call> {
+    fn call(&self, target: &str, request: &Received, is_fresh: bool) -> Option<Call> {
+        let number = number_of(request);
         let mut calls = self.calls.lock().expect("never poisoned");
         let calls = calls.entry(number).or_default();
         let nth = calls.iter().filter(|call| call.target == target).count();
@@ -87,10 +90,21 @@ impl Scene {
             return None;
         }
         let words = 4 + mix(mixed ^ 1) % 12;
+        let words: String = (0..words).map(|word| format!("{id}:{word} ")).collect();
+        let (text, said) = match begun(request) {
+            None => (words.clone(), words),
+            // Now and then it says the last word once more.
+            Some(begun) => {
+                let again = begun.rsplit(' ').next().filter(|_| mixed.is_multiple_of(3));
+                let said = format!("{} {words}", again.unwrap_or_default());
+                (format!("{begun} {words}"), said)
+            }
+        };
         let call = Call {
             target: target.to_owned(),
             fault,
-            text: (0..words).map(|word| format!("{id}:{word} ")).collect(),
+            text,
+            said,
         };
         calls.push(call.clone());
         Some(call)
@@ -127,11 +141,11 @@ async fn serve(mut stream: TcpStream, scene: &Scene, target: &str) -> Option<()>
     let mut is_fresh = true;
     loop {
         let request = read_request(&mut stream).await?;
-        let call = scene.call(target, number_of(&request), is_fresh)?;
+        let call = scene.call(target, &request, is_fresh)?;
         is_fresh = false;
         let asks_for_stream = request.asks_for_stream();
         let Some(fault) = call.fault else {
-            let drips = call.text.len().is_multiple_of(8);
+            let drips = call.said.len().is_multiple_of(8);
             let answer = answer(&call, asks_for_stream);
             write(&mut stream, &answer, drips).await?;
             continue;
@@ -172,6 +186,14 @@ fn number_of(request: &Received) -> u64 {
     digits.and_then(|digits| digits.parse().ok()).expect(MARK)
 }
 
+/// The answer that the request begins, where it is to be gone on with.
+fn begun(request: &Received) -> Option<String> {
+    let body = request.json();
+    let last = body["messages"].as_array()?.last()?;
+    let is_begun = last["role"] == "assistant" && body["continue_final_message"] == true;
+    is_begun.then(|| last["content"].as_str().expect("a text").to_owned())
+}
+
 fn answer(call: &Call, asks_for_stream: bool) -> Pieces {
     let usage = json!({"prompt_tokens": 10, "completion_tokens": 10, "total_tokens": 20});
     if !asks_for_stream {
@@ -179,7 +201,7 @@ fn answer(call: &Call, asks_for_stream: bool) -> Pieces {
             "id": "c", "object": "chat.completion", "created": 1, "model": "m", "usage": usage,
             "choices": [{
                 "index": 0, "finish_reason": "stop",
-                "message": {"role": "assistant", "content": call.text},
+                "message": {"role": "assistant", "content": call.said},
             }],
         });
         return Pieces(vec![whole(200, "application/json", &body.to_string())]);
@@ -194,7 +216,7 @@ fn answer(call: &Call, asks_for_stream: bool) -> Pieces {
         }
         chunk(format!("data: {event}\n\n"))
     };
-    let words = call.text.split_inclusive(' ').map(|word| {
+    let words = call.said.split_inclusive(' ').map(|word| {
         let delta = json!({"role": "assistant", "content": word});
         frame(
             json!([{"index": 0, "delta": delta, "finish_reason": null}]),
