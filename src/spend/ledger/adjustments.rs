@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::schema::Cell;
+use super::cells::Cell;
 use crate::spend::Usd;
 
 /// One change of a budget in one of its windows.

@@ -4,9 +4,10 @@ use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
 
 use super::LedgerError;
+use super::cells::{self, Cell};
 use super::rollup::{Place, Sums};
 use super::row::Row;
-use super::schema::{self, Cell, SUMS};
+use super::schema::SUMS;
 
 /// One column of many rows.
 pub(super) enum Column<'r> {
@@ -34,7 +35,7 @@ impl<'r> Column<'r> {
             (Self::Text(column), Cell::Text(text)) => column.push(text),
             (Self::Bool(column), Cell::Bool(bool)) => column.push(bool),
             _ => unreachable!(
-                "a column's cells are of one kind: `schema::cells` writes them down in order"
+                "a column's cells are of one kind: `cells::cells` writes them down in order"
             ),
         }
     }
@@ -57,7 +58,7 @@ pub(super) fn transposed<'r>(
 ) -> Result<Vec<Column<'r>>, LedgerError> {
     let mut columns: Vec<Column<'r>> = Vec::new();
     for row in rows {
-        let cells = schema::cells(row, place)?;
+        let cells = cells::cells(row, place)?;
         if columns.is_empty() {
             columns.extend(cells.iter().map(|cell| Column::of(cell, rows.len())));
         }

@@ -11,8 +11,9 @@ use rusqlite::{CachedStatement, Connection, ToSql};
 use uuid::Uuid;
 
 use super::LedgerError;
+use super::cells::{self, Cell};
 use super::row::Row;
-use super::schema::{self, Cell};
+use super::schema;
 use super::sqlite::Trouble;
 
 /// How many usual rows one statement takes. More of them gain little.
@@ -28,19 +29,18 @@ pub(super) fn insert(
     let last: i64 = connection
         .prepare_cached(last)?
         .query_row([], |row| row.get(0))?;
-    let (usual, others): (Vec<&Row>, Vec<&Row>) =
-        rows.iter().partition(|row| schema::is_usual(row));
+    let (usual, others): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(|row| cells::is_usual(row));
     let groups = usual.chunks_exact(GROUP);
     let mut count = 0;
-    let mut one_by_one = Insert::new(connection, 1, schema::cells)?;
+    let mut one_by_one = Insert::new(connection, 1, cells::cells)?;
     for row in others {
         count += one_by_one.execute(&[row], place)?;
     }
-    let mut one_by_one = Insert::new(connection, 1, schema::usual_cells)?;
+    let mut one_by_one = Insert::new(connection, 1, cells::usual_cells)?;
     for row in groups.remainder() {
         count += one_by_one.execute(&[row], place)?;
     }
-    let mut by_groups = Insert::new(connection, GROUP, schema::usual_cells)?;
+    let mut by_groups = Insert::new(connection, GROUP, cells::usual_cells)?;
     for group in groups {
         count += by_groups.execute(group, place)?;
     }
@@ -77,7 +77,7 @@ impl<'c, 'r, const COLUMNS: usize> Insert<'c, 'r, COLUMNS> {
         // What fails ends the transaction: so nothing needs to be kept by which to undo this statement alone.
         let statement = connection.prepare_cached(&format!(
             "INSERT OR FAIL INTO attempts ({}) VALUES {} ON CONFLICT (time_ms, id) DO NOTHING",
-            schema::list(schema::column_names().take(COLUMNS)),
+            schema::list(cells::column_names().take(COLUMNS)),
             schema::list(vec![values; rows])
         ))?;
         Ok(Self {

@@ -10,6 +10,7 @@
 
 mod adjustments;
 mod arrays;
+mod cells;
 mod error;
 mod handle;
 mod insert;

@@ -1,8 +1,8 @@
 //! What is noted at once, and told when it is durable: it does not wait for a batch of rows.
 
 use super::adjustments::{self, Adjustment};
+use super::cells::Cell;
 use super::portions::{self, Portion};
-use super::schema::Cell;
 
 /// Something that is noted.
 #[derive(Clone, Debug, PartialEq, Eq)]

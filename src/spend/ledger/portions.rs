@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::schema::Cell;
+use super::cells::Cell;
 use crate::spend::Usd;
 
 /// What one process may have spent of a budget in one of its windows, at most.

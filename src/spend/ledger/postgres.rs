@@ -13,12 +13,13 @@ use uuid::Uuid;
 
 use super::LedgerError;
 use super::arrays::{Column, columns_of_sums, transposed};
+use super::cells::{self, Cell};
 use super::error::ErrorKind;
 use super::notes::Note;
 use super::portions;
 use super::rollup::rollup;
 use super::row::Row;
-use super::schema::{self, Cell, SUMS};
+use super::schema::{self, SUMS};
 use super::server::ServerUrl;
 use super::store::Store;
 
@@ -137,8 +138,8 @@ impl Statements {
         Self {
             insert: format!(
                 "INSERT INTO attempts ({}) SELECT * FROM unnest({}) ON CONFLICT (time_ms, id) DO NOTHING RETURNING time_ms, id",
-                schema::list(schema::column_names()),
-                numbers(schema::COLUMNS)
+                schema::list(cells::column_names()),
+                numbers(cells::COLUMNS)
             ),
             add: format!(
                 "INSERT INTO daily (day, team, key, model, target, {}) SELECT * FROM unnest({}) {}",
@@ -278,7 +279,7 @@ async fn note_all(client: &Client, notes: &[Note]) -> Result<usize, Trouble> {
 }
 
 async fn refuse(client: &Client, row: &Row, why: &str) -> Result<usize, Trouble> {
-    let json = schema::json(row).to_string();
+    let json = cells::json(row).to_string();
     client
         .query_typed(
             "INSERT INTO refused (id, time_ms, team, why, json) VALUES ($1, $2, $3, $4, $5)

@@ -9,6 +9,7 @@ use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::adjustments::{self, Adjustment, Change};
+use super::cells;
 use super::error::ErrorKind;
 use super::portions::{self, Portion};
 use super::rollup::{Sums, usage_and_money};
@@ -156,7 +157,7 @@ enum Parameter<'q> {
 pub fn correct(location: &Location, mut row: Row) -> Result<bool, LedgerError> {
     // A path with a slip in it must not become a new ledger.
     drop(Reader::open(location)?);
-    schema::without_nul(&mut row);
+    cells::without_nul(&mut row);
     let rows = std::slice::from_ref(&row);
     Ok(store::open(location)?.commit(rows)? == 1)
 }

@@ -23,7 +23,7 @@ pub(super) type Sums = [i64; SUMS];
 
 /// The sums of rows, each place once, in the order of the places: so every writer goes through the rows of `daily` in one
 /// order, and none waits for one that waits for it. Within a batch nothing overflows: its rows are too few, and
-/// [`super::schema::cells`] has refused those that are too large.
+/// [`super::cells::cells`] has refused those that are too large.
 pub(super) fn rollup<'r>(rows: impl Iterator<Item = &'r Row>) -> Vec<(Place<'r>, Sums)> {
     let mut places: Vec<(Place<'r>, Sums)> = Vec::new();
     let mut found: HashMap<Place<'r>, usize> = HashMap::new();

@@ -11,13 +11,14 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, params, params_from_iter};
 
 use super::LedgerError;
+use super::cells::{self, Cell};
 use super::error::ErrorKind;
 use super::insert;
 use super::notes::Note;
 use super::portions;
 use super::rollup::{Place, Sums, rollup};
 use super::row::Row;
-use super::schema::{self, Cell};
+use super::schema;
 use super::store::Store;
 
 /// How long a statement waits for others who hold the file. The writer tries again after it.
@@ -130,7 +131,7 @@ impl Store for SqliteStore {
                     row.time_ms,
                     &*row.team,
                     why,
-                    schema::json(row).to_string()
+                    cells::json(row).to_string()
                 ],
             )?;
             Ok(())

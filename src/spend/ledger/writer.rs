@@ -5,10 +5,11 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::LedgerError;
+use super::cells;
 use super::handle::{QUEUE_MAX, Queue, Shared};
 use super::notes::{Note, Noted};
 use super::row::Row;
-use super::schema::{self, now_ms};
+use super::schema::now_ms;
 use super::section::Settings;
 use super::store::Store;
 use crate::telemetry::Level;
@@ -125,7 +126,7 @@ impl Writer {
         queue.taken_since = queue.taken_since.or(queue.since);
         queue.since = None;
         drop(queue);
-        self.taken.iter_mut().for_each(schema::without_nul);
+        self.taken.iter_mut().for_each(cells::without_nul);
     }
 
     /// Stores what is in hand, batch by batch, until all is stored or a commit fails. Tells whether all is.
@@ -190,7 +191,7 @@ impl Writer {
     }
 
     fn put_aside(&mut self, row: &Row, why: &LedgerError) -> Result<(), LedgerError> {
-        let json = schema::json(row).to_string();
+        let json = cells::json(row).to_string();
         let refused = self.store.refuse(row, &why.detail);
         let place = match refused {
             Ok(()) => "table `refused`",

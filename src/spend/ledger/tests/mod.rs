@@ -17,7 +17,7 @@ use super::portions::Portion;
 use super::row::{CacheResult, PriceUsed, Row};
 use super::section::{Location, Settings};
 use super::store::Store;
-use super::{By, Query, Reader, Totals, schema};
+use super::{By, Query, Reader, Totals, cells};
 use crate::chance::Chance;
 use crate::dialect::Usage;
 use crate::spend::Usd;
@@ -120,7 +120,7 @@ impl Rows {
     }
 }
 
-/// A row like it that [`schema::is_usual`].
+/// A row like it that [`cells::is_usual`].
 fn usual(row: Row) -> Row {
     let usage = row.usage;
     let usual = Row {
@@ -140,7 +140,7 @@ fn usual(row: Row) -> Row {
         reason: None,
         ..row
     };
-    assert!(schema::is_usual(&usual));
+    assert!(cells::is_usual(&usual));
     usual
 }
 

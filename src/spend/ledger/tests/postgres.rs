@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::server::Server;
 use super::*;
 use crate::spend::ledger::postgres::PostgresStore;
-use crate::spend::ledger::{ErrorKind, Ledger, LedgerError, ServerUrl, correct, schema};
+use crate::spend::ledger::{ErrorKind, Ledger, LedgerError, ServerUrl, cells, correct, schema};
 
 fn url(location: &Location) -> &ServerUrl {
     match location {
@@ -42,8 +42,8 @@ fn every_field_comes_back() {
     let location = server.location();
     let row = full_row();
     open(&location).commit(std::slice::from_ref(&row)).unwrap();
-    for (name, cell) in schema::column_names().zip(schema::cells(&row, "").unwrap()) {
-        use schema::Cell;
+    for (name, cell) in cells::column_names().zip(cells::cells(&row, "").unwrap()) {
+        use cells::Cell;
         let expected = match cell {
             Cell::Id(id) => id.to_string(),
             Cell::Int(int) => int.unwrap().to_string(),

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 
 use super::*;
 use crate::spend::ledger::sqlite::SqliteStore;
-use crate::spend::ledger::{ErrorKind, Ledger, LedgerError, correct, schema};
+use crate::spend::ledger::{ErrorKind, Ledger, LedgerError, cells, correct, schema};
 
 fn place() -> (tempfile::TempDir, PathBuf, Location) {
     let folder = tempfile::tempdir().unwrap();
@@ -74,13 +74,13 @@ fn every_field_comes_back() {
 
 /// The cells in the file are those of the rows.
 fn assert_cells(path: &Path, rows: &[Row]) {
-    let names = schema::list(schema::column_names());
+    let names = schema::list(cells::column_names());
     let connection = Connection::open(path).unwrap();
     let sql = format!("SELECT {names} FROM attempts WHERE id = ?1");
     for row in rows {
         let compare = |stored: &rusqlite::Row<'_>| {
-            for (index, cell) in schema::cells(row, "").unwrap().iter().enumerate() {
-                use schema::Cell;
+            for (index, cell) in cells::cells(row, "").unwrap().iter().enumerate() {
+                use cells::Cell;
                 match cell {
                     Cell::Id(id) => assert_eq!(stored.get::<_, Vec<u8>>(index)?, id.as_bytes()),
                     Cell::Int(int) => assert_eq!(stored.get::<_, Option<i64>>(index)?, *int),
@@ -103,7 +103,7 @@ fn rows_that_go_in_together_come_back_each_as_it_was() {
     let (_folder, path, location) = place();
     let mut store = SqliteStore::open(&path).unwrap();
     let rows = Rows::new(13, 2).take(200);
-    assert!(rows.iter().filter(|row| schema::is_usual(row)).count() > 100);
+    assert!(rows.iter().filter(|row| cells::is_usual(row)).count() > 100);
     // Some of them are there already.
     let some: Vec<_> = rows.iter().step_by(7).cloned().collect();
     assert_eq!(store.commit(&some), Ok(some.len()));
@@ -184,7 +184,7 @@ fn a_file_whose_rows_are_checked_is_written_as_it_is() {
     let (_folder, path, location) = place();
     drop(SqliteStore::open(&path).unwrap());
     // As files were made once, every column with what it holds by itself.
-    let columns = schema::column_names().map(|name| match name {
+    let columns = cells::column_names().map(|name| match name {
         "time_ms" | "id" | "request_id" | "team" | "target" => format!("{name} NOT NULL"),
         "cost_micro" | "cost_pico" | "price_id" | "reason" => name.to_owned(),
         "attempt" => format!("{name} INTEGER NOT NULL DEFAULT 1"),

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::*;
 use crate::spend::ledger::error::ErrorKind;
-use crate::spend::ledger::schema;
 use crate::spend::ledger::writer::{BATCH_MAX, PRUNE_ROWS};
 use crate::spend::ledger::{Ledger, LedgerError, QUEUE_MAX};
+use crate::spend::ledger::{cells, schema};
 
 /// A store in memory that does what a test wants of it.
 #[derive(Clone, Default)]
@@ -39,7 +39,7 @@ impl Store for Fake {
             return Err(Self::error(ErrorKind::Full));
         }
         for row in rows {
-            schema::cells(row, "fake")?;
+            cells::cells(row, "fake")?;
         }
         let mut largest = self.0.largest.lock();
         *largest = (*largest).max(rows.len());
