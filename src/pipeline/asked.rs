@@ -1,14 +1,17 @@
 //! What is asked, for whom, and under which configuration: what every attempt of a request needs to know.
 
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::{HeaderName, HeaderValue};
 
+use super::caller::Caller;
+use super::fields;
 use super::gateway::Gateway;
 use crate::access::Key;
+use crate::config::units;
 use crate::dialect::common::Request;
-use crate::dialect::{Demand, Framing, Incoming, Operation};
+use crate::dialect::{Demand, Error, Framing, Incoming, Operation};
 use crate::route::gates::{Gates, Hold};
 use crate::route::{Model, Target};
 use crate::snapshot::Snapshot;
@@ -80,4 +83,44 @@ impl Asked<'_> {
     pub fn target(&self, spot: usize) -> Target {
         self.model.target(spot, self.star, &self.snapshot.wards)
     }
+}
+
+/// The step at which the caller wants his request to begin: `x-tollgate-start-at`, from 1.
+pub(super) fn start_at(
+    caller: &Caller<'_>,
+    key: &Key,
+    model: &Model,
+) -> Result<Option<usize>, Error> {
+    let Some(value) = caller.head().headers.get(&fields::X_START_AT) else {
+        return Ok(None);
+    };
+    let field = fields::X_START_AT.as_str();
+    if !key.may_start_at {
+        let message = format!("this key may not say `{field}`");
+        return Err(Error::invalid(field, message));
+    }
+    let steps = model.steps.len();
+    let step = value.to_str().ok().and_then(|text| text.parse().ok());
+    let step = step.filter(|step| (1..=steps).contains(step));
+    let step = step.ok_or_else(|| {
+        let message = format!("`{field}` is the number of a step, from 1 to {steps}");
+        Error::invalid(field, message)
+    })?;
+    Ok(Some(step - 1))
+}
+
+/// When the answer must be there: the model's limit, or an earlier one that the caller sets.
+pub(super) fn deadline(caller: &Caller<'_>, total: Duration) -> Result<Instant, Error> {
+    let wished = match caller.head().headers.get(&fields::X_TIMEOUT) {
+        None => total,
+        Some(value) => {
+            let parsed = value.to_str().ok().and_then(|text| text.parse().ok());
+            let parsed: units::Duration = parsed.ok_or_else(|| {
+                let field = fields::X_TIMEOUT.as_str();
+                Error::invalid(field, format!("`{field}` is no duration such as 30s"))
+            })?;
+            parsed.0
+        }
+    };
+    Ok(Instant::now() + wished.min(total))
 }

@@ -74,9 +74,8 @@ pub(super) async fn judge(
                 }
                 _ => None,
             };
-            if gate.is_some() {
-                escalate(number, gate, record);
-                record.close(number);
+            if let Some(gate) = gate {
+                note(number, gate, record);
             }
             let routed = Routed::Whole(whole);
             Ok(match gate {
@@ -114,8 +113,8 @@ pub(super) async fn judge(
                 _ => None,
             };
             stream.release();
-            if gate.is_some() {
-                escalate(number, gate, record);
+            if let Some(gate) = gate {
+                record.judged(number, Verdict::of_answer(gate));
                 if is_whole && let Some(trial) = record.trial(number) {
                     answer::conclude(&mut stream, trial);
                     record.close(number);
@@ -128,12 +127,6 @@ pub(super) async fn judge(
             })
         }
     }
-}
-
-/// Notes which gate an answer did not pass.
-fn escalate(number: u32, gate: Option<&'static str>, record: &mut Record<'_>) {
-    let word = gate.unwrap_or_default().into();
-    record.judged(number, Verdict { word, status: 200 });
 }
 
 impl Hearing<'_, '_> {
@@ -320,8 +313,8 @@ fn finish(mut whole: Whole, word: &'static str, record: &mut Record<'_>) {
     note(number, word, record);
 }
 
+/// Nothing more comes of an attempt but this.
 fn note(number: u32, word: &'static str, record: &mut Record<'_>) {
-    let word = word.into();
-    record.judged(number, Verdict { word, status: 200 });
+    record.judged(number, Verdict::of_answer(word));
     record.close(number);
 }

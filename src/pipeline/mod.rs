@@ -45,7 +45,7 @@ pub use gateway::{Drain, Gateway, Notice, Stage};
 
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use chrono::Utc;
 use pingora_core::protocols::http::ServerSession;
@@ -153,8 +153,8 @@ async fn serve(
         star,
         framing: ask.framing,
         fields: surface::passed_on(&caller.head().headers),
-        deadline: deadline(caller, model.total)?,
-        start_at: start_at(caller, &key, model)?,
+        deadline: asked::deadline(caller, model.total)?,
+        start_at: asked::start_at(caller, &key, model)?,
         is_thrifty: money::is_thrifty(gateway, &key, model, &incoming),
         is_metered: surface::wants_cost(&caller.head().headers, &incoming),
         keeps_alive: incoming.stream
@@ -320,42 +320,6 @@ async fn ledger_has_room(gateway: &Gateway) -> Result<(), Error> {
         let message = "the gateway cannot record what requests cost at present; try again later";
         Error::new(Kind::LedgerBehind, message).retry_after(LEDGER_WAIT)
     })
-}
-
-/// The step at which the caller wants his request to begin: `x-tollgate-start-at`, from 1.
-fn start_at(caller: &Caller<'_>, key: &Key, model: &Model) -> Result<Option<usize>, Error> {
-    let Some(value) = caller.head().headers.get(&fields::X_START_AT) else {
-        return Ok(None);
-    };
-    let field = fields::X_START_AT.as_str();
-    if !key.may_start_at {
-        let message = format!("this key may not say `{field}`");
-        return Err(Error::invalid(field, message));
-    }
-    let steps = model.steps.len();
-    let step = value.to_str().ok().and_then(|text| text.parse().ok());
-    let step = step.filter(|step| (1..=steps).contains(step));
-    let step = step.ok_or_else(|| {
-        let message = format!("`{field}` is the number of a step, from 1 to {steps}");
-        Error::invalid(field, message)
-    })?;
-    Ok(Some(step - 1))
-}
-
-/// When the answer must be there: the model's limit, or an earlier one that the caller sets.
-fn deadline(caller: &Caller<'_>, total: Duration) -> Result<Instant, Error> {
-    let wished = match caller.head().headers.get(&fields::X_TIMEOUT) {
-        None => total,
-        Some(value) => {
-            let parsed = value.to_str().ok().and_then(|text| text.parse().ok());
-            let parsed: crate::config::units::Duration = parsed.ok_or_else(|| {
-                let field = fields::X_TIMEOUT.as_str();
-                Error::invalid(field, format!("`{field}` is no duration such as 30s"))
-            })?;
-            parsed.0
-        }
-    };
-    Ok(Instant::now() + wished.min(total))
 }
 
 #[cfg(test)]

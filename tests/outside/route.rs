@@ -26,6 +26,7 @@ models:
       - { any_of: [ claude/claude-sonnet-4-5, openai/gpt-4.1 ], pick: cheapest }
     retry: { attempts: 2 }
     max_output_tokens: 1000
+    continue: true
 "#;
 
 struct Scene {
@@ -114,6 +115,7 @@ fn a_bad_line_is_an_error_and_stops_nothing() {
 fn a_chain_is_told_with_its_gates_order_times_and_costs() {
     let told = Scene::new().explained(&[], chat("smart"));
     assert_eq!(told["target"], "openai/gpt-4");
+    assert_eq!(told["continue"], true);
     let [first, second] = [&told["steps"][0], &told["steps"][1]];
     assert_eq!(first["escalate_when"], json!(["refusal", "truncated"]));
     assert_eq!(first["hold"], "all");
@@ -225,9 +227,10 @@ fn who_is_asked_beside_the_first_is_told() {
         beside.is_some_and(|target| target.starts_with("home/")),
         "{told}"
     );
+    let alone = Scene::new().explained(&[], chat("fast"));
     assert_eq!(
-        Scene::new().explained(&[], chat("fast"))["hedge"],
-        Value::Null
+        (&alone["hedge"], &alone["continue"]),
+        (&Value::Null, &json!(false))
     );
 }
 

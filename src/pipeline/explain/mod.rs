@@ -159,6 +159,7 @@ impl Foretold<'_> {
             total_ms: millis(self.model.total),
             max_output_tokens: self.model.max_output_tokens,
             strict: self.model.strict,
+            r#continue: self.model.continues,
             hedge: self.model.hedge.as_ref().map(|hedge| HedgeTold {
                 after: hedge.after.to_string(),
                 at_most: hedge.at_most,

@@ -18,6 +18,8 @@ pub struct Explanation {
     pub total_ms: u64,
     pub max_output_tokens: Option<u64>,
     pub strict: bool,
+    /// Whether another target goes on with a stream that breaks.
+    pub r#continue: bool,
     /// When a second target is asked beside the first.
     pub hedge: Option<HedgeTold>,
     pub steps: Vec<StepTold>,
