@@ -81,8 +81,10 @@ impl Failed {
         }
     }
 
-    /// A stream that had begun ended with an error of its provider's.
-    pub fn in_stream(error: Error) -> Self {
+    /// A stream that had begun ended with an error of its provider's; None where its words cannot be read.
+    pub fn in_stream(error: Option<Error>) -> Self {
+        const MESSAGE: &str = "the provider ended the stream with an error";
+        let error = error.unwrap_or_else(|| Error::new(Kind::Upstream, MESSAGE));
         Self {
             fault: Fault::Failed("error_event"),
             is_too_long: false,
@@ -90,10 +92,7 @@ impl Failed {
                 word: "error_event".into(),
                 status: error.status().as_u16(),
             },
-            told: Told::ours(
-                error,
-                "the provider ended the stream with an error".to_owned(),
-            ),
+            told: Told::ours(error, MESSAGE),
             may_cost: true,
             refused_credential: None,
         }

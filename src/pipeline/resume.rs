@@ -18,7 +18,7 @@ use super::route::{Routed, Walk, attend};
 use super::seam::Joint;
 use super::stream::Stream;
 use crate::dialect::common::{Format, Request, Role, ToolChoice};
-use crate::dialect::{Error, Framing, Incoming, Kind};
+use crate::dialect::{Framing, Incoming};
 use crate::provider::{Failure, FailureKind, Phase};
 use crate::route::Target;
 use crate::telemetry::Level;
@@ -62,7 +62,7 @@ impl<'r, 'a> Resume<'r, 'a> {
         };
         let failed = match failure {
             Some(failure) => Failed::of(target, failure),
-            None => Failed::in_stream(stream.error().unwrap_or_else(unread)),
+            None => Failed::in_stream(stream.error()),
         };
         self.fail(self.asked, stream, target, (number, failed), record);
         let asked = Asked {
@@ -170,28 +170,13 @@ impl<'r, 'a> Resume<'r, 'a> {
 /// Whether the answer to a request is one that can be gone on with: one text, free in its form, whose beginning is not the
 /// caller's own.
 fn is_fit(request: &Request) -> bool {
-    let is_forced = matches!(
-        request.tool_choice,
-        Some(
-            ToolChoice::Required
-                | ToolChoice::Named(_)
-                | ToolChoice::Allowed { required: true, .. }
-        )
-    );
+    let choice = request.tool_choice.as_ref();
     let last = request.turns.last().map(|turn| turn.role);
     request.n.unwrap_or(1) == 1
         && request.logprobs.is_none()
         && request.format == Format::Text
-        && !is_forced
+        && !choice.is_some_and(ToolChoice::is_forced)
         && !matches!(last, None | Some(Role::Assistant))
-}
-
-/// An error whose words cannot be read.
-fn unread() -> Error {
-    Error::new(
-        Kind::Upstream,
-        "the provider ended the stream with an error",
-    )
 }
 
 /// Tells the operator that another goes on.

@@ -20,7 +20,7 @@ use super::plan::Back;
 use super::tap::Tap;
 use super::way::{Seen, Shown, Way};
 use crate::dialect::common::{Context, Delta, Said};
-use crate::dialect::{Dialect, Error, Frames, Kind, Tier, Usage};
+use crate::dialect::{Dialect, Error, Frames, Tier, Usage};
 use crate::provider::{Body, Failure, FailureKind, Phase};
 
 /// How long the rest of a finished stream may take, so that its connection can be used again.
@@ -211,13 +211,7 @@ impl Stream {
     /// That the provider has ended it with an error while it was held back.
     pub fn failed(&mut self) -> Option<Failed> {
         let is_failed = self.ending == Some(Ending::Failed);
-        let unread = || {
-            Error::new(
-                Kind::Upstream,
-                "the provider ended the stream with an error",
-            )
-        };
-        is_failed.then(|| Failed::in_stream(self.refusal.take().unwrap_or_else(unread)))
+        is_failed.then(|| Failed::in_stream(self.refusal.take()))
     }
 
     /// It is held back no more.

@@ -361,6 +361,16 @@ pub enum ToolChoice {
     },
 }
 
+impl ToolChoice {
+    /// Whether the model must call a tool.
+    pub const fn is_forced(&self) -> bool {
+        matches!(
+            self,
+            Self::Required | Self::Named(_) | Self::Allowed { required: true, .. }
+        )
+    }
+}
+
 /// What form an answer shall have.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Format {

@@ -48,14 +48,8 @@ impl<'a> Settings<'a> {
             additional: Additional::default(),
         };
         let tool_choice = fitting.tool_choice(has_tools);
-        let is_forced = matches!(
-            request.tool_choice,
-            Some(
-                ToolChoice::Required
-                    | ToolChoice::Named(_)
-                    | ToolChoice::Allowed { required: true, .. }
-            )
-        );
+        let choice = request.tool_choice.as_ref();
+        let is_forced = choice.is_some_and(ToolChoice::is_forced);
         thinking::write(
             request,
             family,
