@@ -12,7 +12,7 @@ use super::gateway::{Gateway, Notice};
 use super::not_priced;
 use crate::access::Key;
 use crate::access::budgets::{
-    Allowance, Budget, Fund, Page, Part, Refusal, Treasury, Unbounded, WAITING_MAX, WhenSpent,
+    Allowance, Budget, Fund, Page, Part, Reached, Refusal, Treasury, Unbounded, WAITING_MAX, WhenSpent,
 };
 use crate::dialect::{Error, Incoming, Kind, Paid};
 use crate::route::{Model, Target};
@@ -154,7 +154,7 @@ impl Money {
         for (fund, part) in self.parts {
             let reserved = part.amount();
             let cost = cost.unwrap_or(reserved);
-            let page = part.settle(cost);
+            let reached = part.settle(cost, &fund.budget);
             // What has no bound was left out of it, where that is allowed.
             if cost > reserved && fund.budget.allow.is_empty() {
                 let fund = fund.clone();
@@ -164,18 +164,18 @@ impl Money {
                     cost,
                 });
             }
-            tell(fund, &page, notify);
+            tell(&fund, reached, notify);
         }
         for (fund, page) in self.counting {
-            page.add(cost.unwrap_or_default());
-            tell(fund, &page, notify);
+            let reached = page.add(cost.unwrap_or_default(), &fund.budget);
+            tell(&fund, reached, notify);
         }
     }
 }
 
 /// Tells of the shares that are reached now.
-fn tell(fund: Arc<Fund>, page: &Page, notify: &dyn Fn(Notice)) {
-    while let Some(reached) = fund.reached(page) {
+fn tell(fund: &Arc<Fund>, reached: Vec<Reached>, notify: &dyn Fn(Notice)) {
+    for reached in reached {
         notify(Notice::Reached {
             fund: fund.clone(),
             reached,

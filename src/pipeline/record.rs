@@ -334,10 +334,9 @@ impl<'a> Record<'a> {
             bill,
             charge,
             evidence,
-            mut fare,
+            fare,
             ..
         } = trial;
-        fare.end();
         let asker = self.incoming.as_ref().unwrap_or(&incoming);
         let row = self.gateway.ledger.as_ref().map(|_| {
             let time_ms = bill.time.timestamp_millis();
@@ -415,9 +414,6 @@ impl Drop for Record<'_> {
             error,
             detail,
         });
-        if let Some(admission) = &mut self.admission {
-            admission.end();
-        }
         let mut series = self.count(status, error);
         let mut trials = std::mem::take(&mut self.trials);
         if let Some(last) = trials.pop() {

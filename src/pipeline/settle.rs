@@ -132,7 +132,8 @@ impl Settler {
         }
     }
 
-    fn count(&self, attempted: Attempted) {
+    fn count(&self, mut attempted: Attempted) {
+        attempted.end();
         let size = attempted.size();
         let waiting = self.waiting.bytes.fetch_add(size, Ordering::AcqRel);
         self.waiting.attempts.fetch_add(1, Ordering::AcqRel);
@@ -169,6 +170,14 @@ impl Attempted {
     fn size(&self) -> usize {
         let whole = self.evidence.whole.as_ref();
         self.incoming.body().len() + whole.map_or(0, |(_, body)| body.len())
+    }
+
+    /// It is over, and others may run; what it used is not known yet.
+    fn end(&mut self) {
+        self.fare.end();
+        if let Some(admission) = &mut self.admission {
+            admission.end();
+        }
     }
 
     /// Counts what was used.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwapOption;
 use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
 
@@ -12,23 +13,21 @@ use super::window::Window;
 /// What was spent of one budget, and what is reserved. One book a budget, by its name, whatever its configuration says.
 #[derive(Default)]
 pub struct Book {
-    /// The window in use and the one before it, whose last requests may still begin.
-    pages: Mutex<[Option<Arc<Page>>; 2]>,
+    /// The window in use, which every request looks up.
+    present: ArcSwapOption<Page>,
+    /// The one before it, whose last requests may still begin.
+    before: Mutex<Option<Arc<Page>>>,
 }
 
 impl Book {
     /// Whether there is a page of this time.
     pub fn is_open(&self, time: DateTime<Utc>) -> bool {
-        let pages = self.pages.lock();
-        pages
-            .iter()
-            .flatten()
-            .any(|page| page.window.contains(time))
+        self.find(time, &self.before.lock()).is_some()
     }
 
     /// The page in use.
     pub fn present(&self) -> Option<Arc<Page>> {
-        self.pages.lock()[0].clone()
+        self.present.load_full()
     }
 
     /// The page of a time. A new one is made by `open`.
@@ -38,17 +37,25 @@ impl Book {
         time: DateTime<Utc>,
         open: impl FnOnce(Window) -> Arc<Page>,
     ) -> Arc<Page> {
-        let mut pages = self.pages.lock();
-        let found = pages
-            .iter()
-            .flatten()
-            .find(|page| page.window.contains(time));
-        if let Some(page) = found {
-            return page.clone();
+        if let Some(page) = self.present_at(time) {
+            return page;
         }
-        let page = open(budget.windows.at(time));
-        pages.rotate_right(1);
-        pages[0] = Some(page.clone());
-        page
+        let mut before = self.before.lock();
+        self.find(time, &before).unwrap_or_else(|| {
+            let page = open(budget.windows.at(time));
+            *before = self.present.swap(Some(page.clone()));
+            page
+        })
+    }
+
+    fn present_at(&self, time: DateTime<Utc>) -> Option<Arc<Page>> {
+        let present = self.present.load();
+        let page = present.as_ref().filter(|page| page.window.contains(time));
+        page.cloned()
+    }
+
+    fn find(&self, time: DateTime<Utc>, before: &Option<Arc<Page>>) -> Option<Arc<Page>> {
+        let present = self.present_at(time);
+        present.or_else(|| before.clone().filter(|page| page.window.contains(time)))
     }
 }

@@ -11,7 +11,6 @@ use super::kind::Kind;
 use super::owner::Owner;
 use super::page::{Opening, Page};
 use super::purse::{Past, Refusal};
-use super::standing::Reached;
 use super::users::Allowance;
 use super::window::Window;
 use super::{Budget, Per, WhenSpent};
@@ -331,11 +330,6 @@ impl Fund {
                 "the budget of {whose} is shared with other replicas through a store (`state`) that does not say at present what is left; try again"
             ),
         }
-    }
-
-    /// The next share of it that was reached, to be told.
-    pub fn reached(&self, page: &Page) -> Option<Reached> {
-        page.reached(&self.budget)
     }
 
     /// The present page, if one is open.

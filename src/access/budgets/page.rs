@@ -58,6 +58,30 @@ impl State {
     fn whole(&self) -> Usd {
         self.limit + self.adjustments.sum()
     }
+
+    /// The shares that were reached and not told yet.
+    fn reached(&mut self, budget: &Budget, window: &Window) -> Vec<Reached> {
+        if budget.alert_at.is_empty() {
+            return Vec::new();
+        }
+        let spent = self.purse.spent();
+        let limit = budget.usd + self.adjustments.sum();
+        if let Some(spent) = self.adjusted_at.take() {
+            // What an operator has lifted out of reach is told again when it is reached again.
+            self.told = self.told.min(budget.reached(spent, limit));
+        }
+        let untold = budget.alert_at[self.told.min(budget.alert_at.len())..].iter();
+        let reached = untold.take_while(|share| spent >= share.of(limit));
+        let reached = reached.map(|share| Reached {
+            share: *share,
+            window: window.clone(),
+            limit,
+            spent,
+        });
+        let reached: Vec<_> = reached.collect();
+        self.told += reached.len();
+        reached
+    }
 }
 
 /// What a page is opened with.
@@ -202,28 +226,28 @@ impl Page {
         }
     }
 
-    /// The next of the shares that was reached and not told yet.
-    pub fn reached(&self, budget: &Budget) -> Option<Reached> {
-        if budget.alert_at.is_empty() {
-            return None;
-        }
+    /// A request for which so much was reserved cost so much. Returns the shares that are reached now, to be told.
+    pub(super) fn settle(
+        self: &Arc<Self>,
+        reserved: Usd,
+        actual: Usd,
+        budget: &Budget,
+    ) -> Vec<Reached> {
+        let now = Instant::now();
+        let mut state = self.lock();
+        let effects = state.purse.settle(reserved, actual, now);
+        let ask = self.carry_out(&mut state, effects, now);
+        let reached = state.reached(budget, &self.window);
+        drop(state);
+        self.send(ask);
+        reached
+    }
+
+    /// Adds to a budget that refuses nothing. Returns the shares that are reached now, to be told.
+    pub fn add(&self, amount: Usd, budget: &Budget) -> Vec<Reached> {
         let mut state = self.state.lock();
-        let spent = state.purse.spent();
-        let limit = budget.usd + state.adjustments.sum();
-        if let Some(spent) = state.adjusted_at.take() {
-            // What an operator has lifted out of reach is told again when it is reached again.
-            state.told = state.told.min(budget.reached(spent, limit));
-        }
-        let share = *budget.alert_at.get(state.told)?;
-        (spent >= share.of(limit)).then(|| {
-            state.told += 1;
-            Reached {
-                share,
-                window: self.window.clone(),
-                limit,
-                spent,
-            }
-        })
+        state.purse.add(amount);
+        state.reached(budget, &self.window)
     }
 
     /// Shares that were reached before this process began are not told again.
@@ -271,11 +295,6 @@ impl Page {
             state.adjusted_at.get_or_insert(state.purse.spent());
             state.purse.limit(state.whole(), now)
         });
-    }
-
-    /// Adds to a budget that refuses nothing.
-    pub fn add(&self, amount: Usd) {
-        self.state.lock().purse.add(amount);
     }
 
     /// Time has passed: what was not needed of late goes back, and what others have is looked at.

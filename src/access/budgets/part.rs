@@ -3,15 +3,17 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::Budget;
 use super::page::Page;
+use super::standing::Reached;
 use crate::spend::Usd;
 
 /// Money that is set aside in one budget for a request. It is settled by what the request cost; if it is dropped instead, by
 /// all of it if anything was called, and else by nothing.
 pub struct Part {
-    page: Arc<Page>,
+    /// None once it is settled.
+    page: Option<Arc<Page>>,
     amount: Usd,
-    is_open: bool,
     /// Whether a provider has been called with it.
     pub is_called: bool,
 }
@@ -19,16 +21,15 @@ pub struct Part {
 impl Part {
     pub(super) fn new(page: &Arc<Page>, amount: Usd) -> Self {
         Self {
-            page: page.clone(),
+            page: Some(page.clone()),
             amount,
-            is_open: true,
             is_called: false,
         }
     }
 
     /// Settles nothing: somebody else does.
     pub(super) fn forget(mut self) {
-        self.is_open = false;
+        self.page = None;
     }
 
     /// How much it is.
@@ -38,39 +39,36 @@ impl Part {
 
     /// Keeps no more than so much.
     pub fn shrink(&mut self, amount: Usd) {
-        if amount < self.amount {
+        if let (Some(page), true) = (&self.page, amount < self.amount) {
             let freed = self.amount - amount;
             self.amount = amount;
-            self.page
-                .act(|purse, now| purse.settle(freed, Usd::ZERO, now));
+            page.act(|purse, now| purse.settle(freed, Usd::ZERO, now));
         }
     }
 
-    /// The request has cost so much.
-    pub fn settle(mut self, actual: Usd) -> Arc<Page> {
-        self.is_open = false;
-        self.page
-            .act(|purse, now| purse.settle(self.amount, actual, now));
-        self.page.clone()
+    /// The request has cost so much. Returns the shares of the budget that are reached now, to be told.
+    pub fn settle(mut self, actual: Usd, budget: &Budget) -> Vec<Reached> {
+        let page = self.page.take();
+        page.map_or_else(Vec::new, |page| page.settle(self.amount, actual, budget))
     }
 }
 
 impl Drop for Part {
     fn drop(&mut self) {
-        if self.is_open {
+        if let Some(page) = self.page.take() {
             let actual = if self.is_called {
                 self.amount
             } else {
                 Usd::ZERO
             };
-            self.page
-                .act(|purse, now| purse.settle(self.amount, actual, now));
+            page.act(|purse, now| purse.settle(self.amount, actual, now));
         }
     }
 }
 
 impl fmt::Debug for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Part({} of {})", self.amount, self.page.name)
+        let name = self.page.as_ref().map_or("none", |page| &page.name);
+        write!(f, "Part({} of {name})", self.amount)
     }
 }

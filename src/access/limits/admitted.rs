@@ -5,10 +5,10 @@ use std::time::Instant;
 
 use parking_lot::MutexGuard;
 
-use super::count::{Count, Mark};
-use super::gauge::{Counts, Gauge, Slot};
+use super::gauge::{Counts, Gauge, Next, Slot};
 use super::shared::{Effect, Errand, Line, Share, Taken, Wait};
-use super::told::{Left, Limit, Refused};
+use super::tally::Places;
+use super::told::{Left, Limit, PLACES, Refused};
 use super::{LIMITERS, Limiter, Limiters, Queue, SLOT, SLOT_WAIT, Seen, slots_of};
 use crate::access::budgets::Part;
 use crate::config::limits::Concurrency;
@@ -21,28 +21,34 @@ pub struct Admitted {
     places: [Option<Place>; LIMITERS],
     /// What is set aside for it, before it is admitted.
     shares: Vec<Share>,
-    /// Where it was entered.
-    gauges: [Option<Arc<Gauge>>; LIMITERS],
-    entered: Vec<Entered>,
+    entered: Option<Entered>,
 }
 
 /// A place among the requests that run: dropping it gives it to another.
 #[derive(Debug)]
-#[expect(dead_code, reason = "it is only there to be dropped")]
 pub(super) enum Place {
     /// Of those of this process.
     Own(Slot),
     /// Of those of all replicas.
-    Shared(Part),
+    Shared(#[expect(dead_code, reason = "it is only there to be dropped")] Part),
 }
 
-/// What was entered for a request under one limit, of the gauge at `at`.
+/// Where and when a request was entered, until it is settled.
 #[derive(Debug)]
 struct Entered {
+    time: Instant,
+    tokens: u64,
+    gauges: [Option<(Arc<Gauge>, Places)>; LIMITERS],
+    /// What was taken of counts of all replicas.
+    shared: Vec<TakenOf>,
+}
+
+/// What was taken of a count of all replicas: that at `place` of the gauge at `at`.
+#[derive(Debug)]
+struct TakenOf {
     at: usize,
-    limit: Limit,
-    amount: u64,
-    mark: Mark,
+    place: usize,
+    taken: Taken,
 }
 
 /// What a request asks of its limits, at one moment.
@@ -77,8 +83,12 @@ impl Admitted {
     /// Takes from every limiter, or from none.
     pub(super) fn take(&mut self, asked: &Asked<'_>) -> Result<(), Lacking> {
         let mut errands = Errands::new();
-        let taken = self.take_from(asked, &mut lock(asked), &mut errands);
-        // Locks are held no more.
+        let taken = {
+            let mut counts = lock(asked);
+            // Under the locks: what is entered later is entered with a later time.
+            let now = Instant::now();
+            self.take_from(&Asked { now, ..*asked }, &mut counts, &mut errands)
+        };
         for (at, limit, errand) in errands {
             if let Some(limiter) = asked.limiters[at] {
                 limiter.gauge.run(limit, errand);
@@ -103,6 +113,10 @@ impl Admitted {
     /// What is left of the limits.
     pub(super) fn left(&self, asked: &Asked<'_>) -> Left {
         let mut counts = lock(asked);
+        let asked = &Asked {
+            now: Instant::now(),
+            ..*asked
+        };
         self.look(asked, &mut counts).left(asked, &mut counts)
     }
 
@@ -123,7 +137,7 @@ impl Admitted {
             return Err(Lacking::Shares(waits));
         }
         self.enter(asked, counts, errands);
-        self.left = seen.left_behind(asked.tokens);
+        self.left = seen.left_behind(asked);
         Ok(())
     }
 
@@ -178,34 +192,34 @@ impl Admitted {
 
     /// Takes what was found under each limit.
     fn enter(&mut self, asked: &Asked<'_>, counts: &mut Locked<'_>, errands: &mut Errands) {
-        let limiters = asked.limiters.iter().flatten();
-        let windows = limiters.map(|limiter| limiter.windows.len()).sum();
-        self.entered.reserve_exact(windows);
+        let mut entered = Entered {
+            time: asked.now,
+            tokens: asked.tokens,
+            gauges: Default::default(),
+            shared: Vec::new(),
+        };
         for (at, (limiter, counts)) in indexed(&asked.limiters, counts) {
             let gauge = &limiter.gauge;
-            for (limit, _) in limiter.windows.iter().copied() {
+            let mut places = Places::default();
+            for (place, _) in limiter.windows.iter().copied() {
+                let limit = PLACES[place];
                 let amount = limit.amount(asked.tokens);
-                let mark = match counts.of(limit, gauge) {
-                    None => continue,
-                    Some(Count::Own(span)) => Mark::Own(span.add(amount, asked.now)),
-                    Some(Count::Shared(line)) => {
-                        let mut newest = self.shares.iter_mut().rev();
-                        let share = newest.find(|share| share.is_of(gauge, limit));
-                        let (taken, effect) = take_shared(line, amount, share, asked.now);
-                        let asks = line.errands(gauge, limit, effect);
-                        errands.extend(asks.into_iter().map(|errand| (at, limit, errand)));
-                        Mark::Shared(taken)
-                    }
+                let Some(shared) = gauge.shared() else {
+                    counts.tally.add(place, amount, asked.now);
+                    places.add(place);
+                    continue;
                 };
-                self.entered.push(Entered {
-                    at,
-                    limit,
-                    amount,
-                    mark,
-                });
+                let line = counts.line_of(place, shared);
+                let mut newest = self.shares.iter_mut().rev();
+                let share = newest.find(|share| share.is_of(gauge, limit));
+                let (taken, effect) = take_shared(line, amount, share, asked.now);
+                let asks = line.errands(gauge, limit, effect);
+                errands.extend(asks.into_iter().map(|errand| (at, limit, errand)));
+                entered.shared.push(TakenOf { at, place, taken });
             }
-            self.gauges[at] = Some(gauge.clone());
+            entered.gauges[at] = Some((gauge.clone(), places));
         }
+        self.entered = Some(entered);
     }
 
     /// The request has ended: others may run. What it has used is still to be settled.
@@ -213,61 +227,74 @@ impl Admitted {
         self.places = Default::default();
     }
 
-    /// The request has used so many tokens.
+    /// The request has ended, and has used so many tokens.
     pub fn settle(&mut self, used: u64) {
-        self.settle_those(used, |limit| matches!(limit, Limit::Tokens(_)));
+        self.settle_those(used, Places::TOKENS);
     }
 
     /// The request was refused for another reason, and counts for nothing.
     pub fn cancel(&mut self) {
-        self.settle_those(0, |_| true);
-        self.end();
+        self.settle_those(0, Places::ALL);
     }
 
-    /// What was entered under some of the limits has come to `used`, and under the others stays as it was.
-    fn settle_those(&mut self, used: u64, is_one: impl Fn(Limit) -> bool) {
-        let (entered, now) = (std::mem::take(&mut self.entered), Instant::now());
-        for of_one in entered.chunk_by(|one, next| one.at == next.at) {
-            let Some(gauge) = of_one.first().and_then(|one| self.gauges[one.at].as_ref()) else {
+    /// The request has ended. What was entered under those limits has come to `used`, and under the others stays as it was.
+    fn settle_those(&mut self, used: u64, those: Places) {
+        let mut slots = std::mem::take(&mut self.places);
+        let Some(entered) = self.entered.take() else {
+            return;
+        };
+        for (at, held) in entered.gauges.iter().enumerate() {
+            let Some((gauge, places)) = held else {
                 continue;
             };
-            let mut errands = Vec::new();
             let mut counts = gauge.lock();
-            for entered in of_one.iter().filter(|entered| is_one(entered.limit)) {
-                let limit = entered.limit;
-                let settled = entered.settle(used, &mut counts, gauge, now);
-                errands.extend(settled.into_iter().map(|errand| (limit, errand)));
+            for place in places.and(those).iter() {
+                let [before, used] = [entered.tokens, used].map(|one| PLACES[place].amount(one));
+                counts.tally.amend(place, entered.time, before, used);
             }
+            let of_one = entered
+                .shared
+                .iter()
+                .filter(|one| one.at == at && those.has(one.place));
+            let errands = settle_shared(of_one, used, &mut counts, gauge);
+            let next = match slots[at].take() {
+                Some(Place::Own(slot)) => slot.give_back(&mut counts),
+                of_all => {
+                    slots[at] = of_all;
+                    None
+                }
+            };
             drop(counts);
             for (limit, errand) in errands {
                 gauge.run(limit, errand);
             }
+            next.into_iter().for_each(Next::tell);
         }
     }
 }
 
-impl Entered {
-    fn settle(
-        &self,
-        used: u64,
-        counts: &mut Counts,
-        gauge: &Arc<Gauge>,
-        now: Instant,
-    ) -> Vec<Errand> {
-        let Some(count) = counts.of(self.limit, gauge) else {
-            return Vec::new();
-        };
-        let effects = count.settle(self.mark, self.amount, used, now);
-        let line = counts.line(self.limit);
-        line.map_or_else(Vec::new, |line| line.errands(gauge, self.limit, effects))
+/// Settles what a request has taken of counts that replicas share, of one gauge.
+fn settle_shared<'t>(
+    taken: impl Iterator<Item = &'t TakenOf>,
+    used: u64,
+    counts: &mut Counts,
+    gauge: &Arc<Gauge>,
+) -> Vec<(Limit, Errand)> {
+    let mut errands = Vec::new();
+    for TakenOf { place, taken, .. } in taken {
+        let limit = PLACES[*place];
+        if let Some(line) = counts.line(limit) {
+            let effects = line.lease.settle(*taken, used, Instant::now());
+            let asks = line.errands(gauge, limit, effects);
+            errands.extend(asks.into_iter().map(|errand| (limit, errand)));
+        }
     }
+    errands
 }
 
 impl Drop for Admitted {
     fn drop(&mut self) {
-        if !self.entered.is_empty() {
-            self.settle(0);
-        }
+        self.settle(0);
     }
 }
 

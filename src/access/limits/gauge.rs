@@ -4,17 +4,16 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
-use super::count::Count;
 use super::shared::{Effect, Errand, KIND, Lease, Line, Shared};
-use super::span::Span;
-use super::told::{Limit, PLACES, UNITS, WINDOW_NAMES};
+use super::tally::Tally;
+use super::told::{Limit, PLACES, UNITS, WINDOW_NAMES, window_of};
+use super::{shared, span};
 use crate::access::budgets::Page;
-use crate::config::limits::WINDOWS;
 
 /// Counts. Shared by all that are limited together, across reloads.
 #[derive(Debug, Default)]
@@ -31,8 +30,10 @@ pub struct Gauge {
 /// The counts themselves.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
-    /// By units and windows, each made when it is first needed.
-    counts: [[Option<Count>; WINDOWS.len()]; UNITS.len()],
+    /// What this process counts by itself, …
+    pub tally: Tally,
+    /// … and what it has of counts of all replicas: by their places, each made when it is first needed.
+    lines: [Option<Box<Line>>; PLACES.len()],
     /// It is swept until nothing of it is under way or unused.
     is_busy: bool,
     running: u32,
@@ -49,7 +50,11 @@ struct Waiting {
 
 /// A request that runs: dropping it lets the next one in.
 #[derive(Debug)]
-pub struct Slot(Arc<Gauge>);
+pub struct Slot(Option<Arc<Gauge>>);
+
+/// A request that waited and may run now. It is to be told when no lock is held: a slot that its receiver has left meanwhile
+/// is dropped then, and goes to the next.
+pub(super) struct Next(oneshot::Sender<Slot>, Slot);
 
 impl Gauge {
     /// A gauge of that path, which counts with all replicas once `shared` is known.
@@ -79,7 +84,7 @@ impl Gauge {
     /// Counts a request that runs.
     pub(super) fn enter(self: &Arc<Self>, counts: &mut Counts) -> Slot {
         counts.running += 1;
-        Slot(self.clone())
+        Slot(Some(self.clone()))
     }
 }
 
@@ -96,9 +101,19 @@ impl Gauge {
         Some(self.slots.get_or_init(|| shared.slots(&self.path)))
     }
 
+    /// How long what is taken now counts at most, at that place.
+    pub(super) fn life(&self, place: usize) -> Duration {
+        let window = window_of(place);
+        match self.shared() {
+            Some(_) => shared::life(window),
+            None => span::life(window),
+        }
+    }
+
     /// The name that a count has in the store.
     pub(super) fn key(&self, limit: Limit) -> String {
-        let (unit, window) = limit.place().unwrap_or_default();
+        let place = limit.place().unwrap_or_default();
+        let (unit, window) = (place / WINDOW_NAMES.len(), place % WINDOW_NAMES.len());
         let (path, unit, window) = (&self.path, UNITS[unit], WINDOW_NAMES[window]);
         format!("{KIND}:{path}|{unit}|{window}")
     }
@@ -170,23 +185,14 @@ impl Gauge {
 }
 
 impl Counts {
-    /// What was counted for a limit of a window; None for other limits.
-    pub fn of(&mut self, limit: Limit, gauge: &Gauge) -> Option<&mut Count> {
-        let (unit, window) = limit.place()?;
-        let count = self.counts[unit][window].get_or_insert_with(|| match gauge.shared.get() {
-            Some(shared) => Count::Shared(Box::new(shared.line(window))),
-            None => Count::Own(Span::new(WINDOWS[window])),
-        });
-        Some(count)
-    }
-
     /// Who waits for what all replicas share of a limit.
     pub fn line(&mut self, limit: Limit) -> Option<&mut Line> {
-        let (unit, window) = limit.place()?;
-        match &mut self.counts[unit][window] {
-            Some(Count::Shared(line)) => Some(line),
-            _ => None,
-        }
+        self.lines[limit.place()?].as_deref_mut()
+    }
+
+    /// The same, which is made where there is none.
+    pub fn line_of(&mut self, place: usize, shared: &Shared) -> &mut Line {
+        self.lines[place].get_or_insert_with(|| Box::new(shared.line(place)))
     }
 
     /// Whether one more may run: nobody overtakes who waits.
@@ -221,17 +227,30 @@ impl Counts {
     }
 }
 
+impl Slot {
+    /// Gives it back under the lock of its gauge.
+    pub(super) fn give_back(mut self, counts: &mut Counts) -> Option<Next> {
+        free(&self.0.take()?, counts)
+    }
+}
+
+impl Next {
+    pub(super) fn tell(self) {
+        drop(self.0.send(self.1));
+    }
+}
+
+fn free(gauge: &Arc<Gauge>, counts: &mut Counts) -> Option<Next> {
+    counts.running -= 1;
+    let next = counts.next_to_run()?;
+    Some(Next(next.sender, gauge.enter(counts)))
+}
+
 impl Drop for Slot {
     fn drop(&mut self) {
-        let next = {
-            let mut counts = self.0.lock();
-            counts.running -= 1;
-            let next = counts.next_to_run();
-            next.map(|next| (next.sender, self.0.enter(&mut counts)))
-        };
-        // Out of the lock: a slot that its receiver has left meanwhile is dropped here, and goes to the next.
-        if let Some((sender, slot)) = next {
-            drop(sender.send(slot));
+        if let Some(gauge) = self.0.take() {
+            let next = free(&gauge, &mut gauge.lock());
+            next.into_iter().for_each(Next::tell);
         }
     }
 }

@@ -4,11 +4,11 @@
 //! it is admitted by all of them or has taken nothing. What it holds is given back when it ends, however it ends.
 
 mod admitted;
-mod count;
 mod forecast;
 mod gauge;
 mod shared;
 mod span;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod told;
@@ -19,7 +19,6 @@ pub use gauge::{Gauge, Slot};
 pub use shared::{KIND, Shared};
 pub use told::{Left, Limit, Refused, Remaining};
 
-use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -30,9 +29,9 @@ use crate::access::state::ANSWER_WITHIN;
 use crate::config::limits::{Concurrency, Limits};
 use crate::spend::Usd;
 use admitted::{Asked, Lacking, Locked, Place};
-use count::Count;
 use gauge::Counts;
-use shared::{Look, Outcome, Share, Wait};
+use shared::{Lease, Look, Outcome, Share, Wait};
+use told::PLACES;
 
 /// How many limiters a request passes at most: those of its key, team, model and provider.
 pub const LIMITERS: usize = 4;
@@ -56,8 +55,8 @@ fn slots_of(max: u32) -> Usd {
 pub struct Limiter {
     /// Whose, in the words of a refusal: ``key `search-prod` ``.
     whose: String,
-    /// How much in a window, of requests first.
-    windows: Box<[(Limit, u64)]>,
+    /// How much of each limit that is set, by its place.
+    windows: Box<[(usize, u64)]>,
     concurrency: Option<Concurrency>,
     /// What was counted.
     gauge: Arc<Gauge>,
@@ -199,28 +198,23 @@ struct Seen {
     lacking: Vec<(usize, Limit)>,
 }
 
-/// The limit that leaves least, of the limiter at `at`.
+/// The limit that leaves least: at that place, of the limiter at `at`.
 #[derive(Clone, Copy)]
 struct Tightest {
     at: usize,
-    limit: Limit,
+    place: usize,
     max: u64,
     remaining: u64,
-    /// How long what is taken now counts.
-    life: Duration,
 }
 
 impl Limiter {
     /// A limiter that counts with `gauge`.
     pub fn new(whose: String, limits: &Limits, gauge: Arc<Gauge>) -> Self {
-        let requests = limits.requests.iter().enumerate();
-        let requests = requests.map(|(window, max)| (Limit::Requests(window), *max));
-        let tokens = limits.tokens.iter().enumerate();
-        let tokens = tokens.map(|(window, max)| (Limit::Tokens(window), *max));
-        let set = |(limit, max): (_, Option<NonZeroU64>)| Some((limit, max?.get()));
+        let all = limits.requests.iter().chain(&limits.tokens).enumerate();
+        let set = all.filter_map(|(place, max)| Some((place, (*max)?.get())));
         Self {
             whose,
-            windows: requests.chain(tokens).filter_map(set).collect(),
+            windows: set.collect(),
             concurrency: limits.concurrency,
             gauge,
         }
@@ -236,52 +230,84 @@ impl Limiter {
         shares: &[Share],
         seen: &mut Seen,
     ) {
-        for (limit, max) in self.windows.iter().copied() {
-            let amount = limit.amount(asked.tokens);
-            let Some(count) = counts.of(limit, &self.gauge) else {
-                continue;
+        counts.tally.pass(asked.now);
+        for (place, max) in self.windows.iter().copied() {
+            let (max, remaining) = match self.gauge.shared() {
+                None => (max, self.look_at_own(place, max, counts, asked, seen)),
+                Some(shared) => {
+                    let lease = &mut counts.line_of(place, shared).lease;
+                    self.look_at_shared((at, place), max, lease, asked, shares, seen)
+                }
             };
-            let found = |remaining, life| Tightest {
+            seen.note(Tightest {
                 at,
-                limit,
+                place,
                 max,
                 remaining,
-                life,
-            };
-            if let Count::Own(span) = count {
-                let remaining = max.saturating_sub(span.used(asked.now));
-                if amount <= remaining {
-                    seen.note(found(remaining, span.life()));
-                    continue;
-                }
-            }
-            let mut newest = shares.iter().rev();
-            let share = newest.find(|share| share.is_of(&self.gauge, limit));
-            let held = share.map(|share| &share.held);
-            let looked = match count.look(amount, max, held, asked.now) {
-                Look::Lacks if asked.is_late => Look::Lost,
-                looked => looked,
-            };
-            let own = (looked == Look::Lost).then(|| self.gauge.shared()?.own_part(max));
-            let (looked, part) = match own.flatten() {
-                Some(part) => (count.look_alone(amount, part, asked.now), part),
-                None => (looked, max),
-            };
-            match looked {
-                Look::Has => {}
-                Look::Lacks => seen.lacking.push((at, limit)),
-                Look::Full(wait) => seen.refuse(self.refused(limit, wait)),
-                Look::Lost => seen.refuse(Refused {
-                    is_lost: true,
-                    ..self.refused(limit, STORE_WAIT)
-                }),
-            }
-            let remaining = count.remaining(part, held, asked.now);
-            seen.note(Tightest {
-                max: part,
-                ..found(remaining, count.life())
             });
         }
+    }
+
+    /// Looks at a count of this process; returns what is left.
+    fn look_at_own(
+        &self,
+        place: usize,
+        max: u64,
+        counts: &mut Counts,
+        asked: &Asked<'_>,
+        seen: &mut Seen,
+    ) -> u64 {
+        let limit = PLACES[place];
+        let (amount, remaining) = (
+            limit.amount(asked.tokens),
+            max.saturating_sub(counts.tally.used(place)),
+        );
+        if amount > remaining
+            && let Some(wait) = counts.tally.wait(place, amount, max, asked.now)
+        {
+            seen.refuse(self.refused(limit, wait));
+        }
+        remaining
+    }
+
+    /// Looks at what this process has of a count of all replicas; returns of how much what is left.
+    fn look_at_shared(
+        &self,
+        (at, place): (usize, usize),
+        max: u64,
+        lease: &mut Lease,
+        asked: &Asked<'_>,
+        shares: &[Share],
+        seen: &mut Seen,
+    ) -> (u64, u64) {
+        let (limit, now) = (PLACES[place], asked.now);
+        let amount = limit.amount(asked.tokens);
+        let mut newest = shares.iter().rev();
+        let share = newest.find(|share| share.is_of(&self.gauge, limit));
+        let held = share.map(|share| &share.held);
+        let looked = match held.is_some_and(|held| lease.is_good(held, now)) {
+            true => Look::Has,
+            false => lease.look(amount, max, now),
+        };
+        let looked = match looked {
+            Look::Lacks if asked.is_late => Look::Lost,
+            looked => looked,
+        };
+        let own = (looked == Look::Lost).then(|| self.gauge.shared()?.own_part(max));
+        let (looked, part) = match own.flatten() {
+            Some(part) => (lease.look_alone(amount, part, now), part),
+            None => (looked, max),
+        };
+        match looked {
+            Look::Has => {}
+            Look::Lacks => seen.lacking.push((at, limit)),
+            Look::Full(wait) => seen.refuse(self.refused(limit, wait)),
+            Look::Lost => seen.refuse(Refused {
+                is_lost: true,
+                ..self.refused(limit, STORE_WAIT)
+            }),
+        }
+        (part, lease.remaining(part, held, now).0)
     }
 
     fn refused(&self, limit: Limit, retry_after: Duration) -> Refused {
@@ -301,7 +327,7 @@ impl Limiter {
             return self.concurrency.map_or(0, |one| one.max.get().into());
         }
         let mut windows = self.windows.iter();
-        let found = windows.find(|(window, _)| *window == limit);
+        let found = windows.find(|(place, _)| PLACES[*place] == limit);
         found.map_or(0, |(_, max)| *max)
     }
 }
@@ -315,7 +341,7 @@ impl Seen {
     }
 
     fn note(&mut self, found: Tightest) {
-        let tightest = match found.limit {
+        let tightest = match PLACES[found.place] {
             Limit::Requests(_) => &mut self.requests,
             _ => &mut self.tokens,
         };
@@ -327,11 +353,13 @@ impl Seen {
     /// What is left.
     fn left(&self, asked: &Asked<'_>, counts: &mut Locked<'_>) -> Left {
         let mut left = |tightest: Option<Tightest>| {
-            let tightest = tightest?;
-            let gauge = &asked.limiters[tightest.at]?.gauge;
-            let count = counts[tightest.at].as_mut()?.of(tightest.limit, gauge)?;
-            let reset = count.reset(tightest.max, asked.now);
-            Some(tightest.remaining(0, reset))
+            let Tightest { at, place, max, .. } = tightest?;
+            let counts = counts[at].as_mut()?;
+            let reset = match counts.line(PLACES[place]) {
+                Some(line) => line.lease.remaining(max, None, asked.now).1,
+                None => counts.tally.reset(place, asked.now),
+            };
+            Some(tightest?.remaining(0, reset))
         };
         Left {
             requests: left(self.requests),
@@ -339,14 +367,17 @@ impl Seen {
         }
     }
 
-    /// What is left behind a request of so many tokens, which has been entered.
-    fn left_behind(&self, tokens: u64) -> Left {
-        let behind = |tightest: Option<Tightest>, amount| {
-            tightest.map(|tightest| tightest.remaining(amount, tightest.life))
+    /// What is left behind a request that has been entered.
+    fn left_behind(&self, asked: &Asked<'_>) -> Left {
+        let behind = |tightest: Option<Tightest>| {
+            let Tightest { at, place, .. } = tightest?;
+            let life = asked.limiters[at]?.gauge.life(place);
+            let amount = PLACES[place].amount(asked.tokens);
+            Some(tightest?.remaining(amount, life))
         };
         Left {
-            requests: behind(self.requests, 1),
-            tokens: behind(self.tokens, tokens),
+            requests: behind(self.requests),
+            tokens: behind(self.tokens),
         }
     }
 }

@@ -26,8 +26,6 @@ pub struct Span {
     /// Until when that takes in what is added.
     closes: Option<Instant>,
     entries: VecDeque<Entry>,
-    /// How many entries have left the front.
-    gone: u64,
     /// How long an entry counts.
     life: Duration,
     part: Duration,
@@ -40,23 +38,22 @@ struct Entry {
     amount: u64,
 }
 
-/// Where an amount was entered, to amend it by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mark(u64);
+/// How long what is admitted counts in a window.
+pub fn life(window: Duration) -> Duration {
+    window + MARGIN_PARTS * (window / PARTS)
+}
 
 impl Span {
     /// Nothing was admitted yet.
     pub fn new(window: Duration) -> Self {
-        let part = window / PARTS;
         Self {
             used: 0,
             expires: None,
             last: None,
             closes: None,
             entries: VecDeque::new(),
-            gone: 0,
-            life: window + MARGIN_PARTS * part,
-            part,
+            life: life(window),
+            part: window / PARTS,
         }
     }
 
@@ -67,7 +64,6 @@ impl Span {
         {
             let first = self.entries.pop_front().or_else(|| self.last.take());
             self.used -= first.map_or(0, |entry| entry.amount);
-            self.gone += 1;
             let next = self.entries.front().or(self.last.as_ref());
             self.expires = next.map(|entry| entry.until);
         }
@@ -91,11 +87,12 @@ impl Span {
         None
     }
 
-    /// Enters what was admitted.
-    pub fn add(&mut self, amount: u64, now: Instant) -> Mark {
+    /// Enters what was admitted. `now` is never before the last time that was said here.
+    pub fn add(&mut self, amount: u64, now: Instant) {
         self.used += amount;
+        let is_open = self.is_open(now);
         match &mut self.last {
-            Some(last) if self.closes.is_some_and(|closes| now < closes) => last.amount += amount,
+            Some(last) if is_open => last.amount += amount,
             last => {
                 let until = now + self.life;
                 let closed = last.replace(Entry { until, amount });
@@ -104,23 +101,51 @@ impl Span {
                 self.expires.get_or_insert(until);
             }
         }
-        Mark(self.gone + self.entries.len() as u64)
     }
 
-    /// Puts `now` in the place of `before`, which is what was entered at `mark`. Entries that count no more stay as they were.
-    pub fn amend(&mut self, mark: Mark, before: u64, now: u64) {
-        let Some(place) = mark.0.checked_sub(self.gone) else {
-            return;
-        };
-        let entry = match usize::try_from(place) {
-            Ok(place) if place < self.entries.len() => self.entries.get_mut(place),
-            Ok(place) if place == self.entries.len() => self.last.as_mut(),
-            _ => None,
+    /// Puts `used` in the place of `before`, which is what was entered at the time `at`. What counts no more stays as it was.
+    pub fn amend(&mut self, at: Instant, before: u64, used: u64) {
+        let entry = match self.is_in_last(at) {
+            true => self.last.as_mut(),
+            false => {
+                let until = at + self.life;
+                let later = self.entries.partition_point(|entry| entry.until <= until);
+                later.checked_sub(1).and_then(|it| self.entries.get_mut(it))
+            }
         };
         if let Some(entry) = entry {
-            entry.amount = entry.amount.saturating_sub(before).saturating_add(now);
-            self.used = self.used.saturating_sub(before).saturating_add(now);
+            entry.amount = entry.amount.saturating_sub(before).saturating_add(used);
+            self.used = self.used.saturating_sub(before).saturating_add(used);
         }
+    }
+
+    /// Whether what was entered at the time `at` is in the last entry.
+    pub fn is_in_last(&self, at: Instant) -> bool {
+        self.last.is_some_and(|last| last.until <= at + self.life)
+    }
+
+    /// Puts more in the last entry, or takes it out.
+    pub fn change_last(&mut self, by: i64) {
+        if let Some(last) = &mut self.last {
+            last.amount = last.amount.saturating_add_signed(by);
+            self.used = self.used.saturating_add_signed(by);
+        }
+    }
+
+    /// Whether the last entry takes in what is added.
+    pub fn is_open(&self, now: Instant) -> bool {
+        self.last.is_some() && self.closes.is_some_and(|closes| now < closes)
+    }
+
+    /// When the first entry counts no more, or the last one closes.
+    pub fn changes_after(&self, now: Instant) -> Option<Instant> {
+        let closes = self.closes.filter(|closes| now < *closes);
+        self.expires.into_iter().chain(closes).min()
+    }
+
+    /// What counted when that was last looked at, and what was entered since.
+    pub const fn counted(&self) -> u64 {
+        self.used
     }
 
     /// What was entered, and when.
@@ -132,11 +157,6 @@ impl Span {
 
     fn all(&self) -> impl Iterator<Item = &Entry> {
         self.entries.iter().chain(&self.last)
-    }
-
-    /// How long an amount counts from now on at most.
-    pub const fn life(&self) -> Duration {
-        self.life
     }
 
     /// How long it takes until nothing counts.
@@ -157,15 +177,19 @@ mod tests {
     const MILLISECOND: Duration = Duration::from_millis(1);
 
     /// Takes 1 if it fits.
-    fn take(span: &mut Span, limit: u64, now: Instant) -> Option<Mark> {
-        span.wait(1, limit, now).is_none().then(|| span.add(1, now))
+    fn take(span: &mut Span, limit: u64, now: Instant) -> bool {
+        let fits = span.wait(1, limit, now).is_none();
+        if fits {
+            span.add(1, now);
+        }
+        fits
     }
 
     #[test]
     fn who_waits_as_told_gets_in() {
         let start = Instant::now();
         let mut span = Span::new(MINUTE);
-        (0..10).for_each(|n| assert!(take(&mut span, 10, start + n * 100 * MILLISECOND).is_some()));
+        (0..10).for_each(|n| assert!(take(&mut span, 10, start + n * 100 * MILLISECOND)));
         let now = start + MINUTE / 2;
         let wait = span.wait(1, 10, now).unwrap();
         assert!(wait <= MINUTE / 2 + MINUTE / 500, "{wait:?}");
@@ -181,17 +205,20 @@ mod tests {
     fn what_was_not_used_is_free_at_once() {
         let now = Instant::now();
         let mut span = Span::new(MINUTE);
-        let first = span.add(600, now);
-        let second = span.add(300, now);
+        span.add(600, now);
+        span.add(300, now);
         assert!(span.wait(200, 1_000, now).is_some());
-        span.amend(second, 300, 100);
+        span.amend(now, 300, 100);
         assert_eq!(span.wait(200, 1_000, now), None);
-        span.amend(first, 600, 2_000);
-        assert_eq!(span.used(now), 2_100);
-        let later = now + 2 * MINUTE;
+        let next = now + MINUTE / 2;
+        span.add(50, next);
+        span.amend(now, 600, 2_000);
+        assert_eq!(span.used(next), 2_150);
+        assert_eq!(span.used(next + MINUTE / 2 + MINUTE / 100), 50);
+        let later = now + 3 * MINUTE;
         assert_eq!(span.used(later), 0);
         span.add(7, later);
-        span.amend(first, 2_000, 0);
+        span.amend(now, 2_000, 0);
         assert_eq!(span.used(later), 7);
     }
 
@@ -216,7 +243,7 @@ mod tests {
             let mut span = Span::new(window);
             let step = window / (2 * limit);
             let admitted = (0..20 * limit)
-                .filter(|n| take(&mut span, limit.into(), start + *n * step).is_some())
+                .filter(|n| take(&mut span, limit.into(), start + *n * step))
                 .count();
             // Ten windows, of which the last may have just begun.
             let share = admitted as f64 / f64::from(10 * limit);
@@ -231,7 +258,7 @@ mod tests {
             let mut span = Span::new(MINUTE);
             let step = MINUTE.mul_f64(1.0 / 0.98) / limit;
             for n in 0..5 * limit {
-                assert!(take(&mut span, limit.into(), start + n * step).is_some());
+                assert!(take(&mut span, limit.into(), start + n * step));
             }
         }
     }

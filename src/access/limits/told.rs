@@ -9,10 +9,13 @@ use crate::config::limits::WINDOWS;
 const NAMES: [[&str; WINDOWS.len()]; UNITS.len()] =
     [["rps", "rpm", "rph", "rpd"], ["tps", "tpm", "tph", "tpd"]];
 
+/// What no limit is above: larger amounts count as this, so that sums of them are exact everywhere.
+pub(super) const AMOUNT_MAX: u64 = 1_000_000_000_000;
+
 /// The names of the units.
 pub(super) const UNITS: [&str; 2] = ["requests", "tokens"];
 
-/// Every limit of a window.
+/// Every limit of a window, by its place.
 pub(super) const PLACES: [Limit; 2 * WINDOWS.len()] = [
     Limit::Requests(0),
     Limit::Requests(1),
@@ -153,17 +156,23 @@ impl Limit {
     /// How much of it a request takes that uses so many tokens.
     pub(super) const fn amount(self, tokens: u64) -> u64 {
         match self {
+            Self::Tokens(_) if tokens > AMOUNT_MAX => AMOUNT_MAX,
             Self::Tokens(_) => tokens,
             Self::Requests(_) | Self::Concurrency => 1,
         }
     }
 
-    /// Of which unit and window it is, by their places; None where it is of no window.
-    pub(super) const fn place(self) -> Option<(usize, usize)> {
+    /// Its place among the limits of windows; None where it is of no window.
+    pub(super) const fn place(self) -> Option<usize> {
         match self {
-            Self::Requests(window) => Some((0, window)),
-            Self::Tokens(window) => Some((1, window)),
+            Self::Requests(window) => Some(window),
+            Self::Tokens(window) => Some(WINDOWS.len() + window),
             Self::Concurrency => None,
         }
     }
+}
+
+/// The window of the limit at that place.
+pub(super) const fn window_of(place: usize) -> Duration {
+    WINDOWS[place % WINDOWS.len()]
 }

@@ -27,7 +27,7 @@ pub use section::{DetailedStateSection, Location, Settings, StateSection, WhenSt
 pub use url::{Address, Login};
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Weak};
 use std::time::Duration;
 
@@ -116,6 +116,8 @@ struct Shared {
     /// What [`Members::joined`] was last: each request asks for it.
     joined: AtomicU64,
     clock: Mutex<Clock>,
+    /// How far that is ahead of ours, in microseconds: each request asks for it.
+    offset: AtomicI64,
     /// The connection, while there is one that answers.
     live: Mutex<Option<Live>>,
     /// A beat is due at once.
@@ -160,6 +162,7 @@ impl Store {
             members: Mutex::new(Members::new(replica.clone())),
             joined: AtomicU64::new(0),
             clock: Mutex::default(),
+            offset: AtomicI64::new(0),
             live: Mutex::new(None),
             beat: Notify::new(),
             has_left: AtomicBool::new(false),
@@ -240,7 +243,7 @@ impl Store {
 
     /// What Redis's clock is ahead of our own.
     pub fn offset(&self) -> TimeDelta {
-        self.shared.clock.lock().offset()
+        TimeDelta::microseconds(self.shared.offset.load(Ordering::Relaxed))
     }
 
     // === Members

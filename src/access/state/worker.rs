@@ -167,7 +167,12 @@ async fn beat(shared: &Shared, live: &Live) -> Result<bool, Failure> {
     let beaten = beaten.ok_or_else(|| {
         Failure::Refused(format!("the list of replicas cannot be read: {reply:?}"))
     })?;
-    shared.clock.lock().measure(sent, beaten.now, answered);
+    let offset = {
+        let mut clock = shared.clock.lock();
+        clock.measure(sent, beaten.now, answered);
+        clock.offset().num_microseconds().unwrap_or_default()
+    };
+    shared.offset.store(offset, Ordering::Relaxed);
     if beaten.is_news {
         shared.beat.notify_one();
     }

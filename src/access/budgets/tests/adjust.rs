@@ -71,7 +71,8 @@ impl Scene {
     }
 
     async fn spend(&self, dollars: i128) {
-        self.reserve(dollars).await.unwrap().settle(usd(dollars));
+        // Settled by all of it, and nothing told.
+        self.reserve(dollars).await.unwrap().is_called = true;
     }
 
     async fn adjust(&self, raise: Option<Usd>) -> Result<Adjusted, NotAdjusted> {
@@ -89,7 +90,7 @@ impl Scene {
 
     /// The shares that are told now, and of which limit.
     fn told(&self) -> Vec<(String, Usd)> {
-        let told = std::iter::from_fn(|| self.fund.reached(&self.page));
+        let told = self.page.add(Usd::ZERO, &self.fund.budget).into_iter();
         told.map(|reached| (reached.share.to_string(), reached.limit))
             .collect()
     }
@@ -146,7 +147,7 @@ async fn a_reset_forgives_what_was_spent_and_no_more() {
     scene.adjust(None).await.unwrap();
     // What runs counts, and what was added stays.
     assert_eq!(scene.left(), usd(9));
-    running.settle(usd(3));
+    running.settle(usd(3), &scene.fund.budget);
     scene.adjust(None).await.unwrap();
     scene.adjust(None).await.unwrap();
     assert_eq!(scene.left(), usd(12));

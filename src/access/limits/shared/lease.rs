@@ -9,15 +9,13 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use super::super::span::{Mark, Span};
+use super::super::span::Span;
+use super::super::told::AMOUNT_MAX;
 use super::log::{Answer, Ask, Counted, LIFE, PARTS, Told, part_of};
 use super::news::News;
 use super::pace::Pace;
 use super::portions::{Portion, Portions};
 use super::standing::Standing;
-
-/// What no limit is above: larger amounts count as this, so that sums of them are exact in Redis.
-const AMOUNT_MAX: u64 = 1_000_000_000_000;
 
 /// How often a log that waits for others, …
 const POLL_EVERY: Duration = Duration::from_millis(10);
@@ -27,6 +25,11 @@ const PROBE_EVERY: Duration = Duration::from_millis(100);
 
 /// Clocks differ: a lease ends by this part of itself sooner than Redis would have it.
 const DRIFT: u32 = 64;
+
+/// How long what is taken in a window counts at most.
+pub fn life(window: Duration) -> Duration {
+    window + part_of(window) * (LIFE as u32 + 1)
+}
 
 /// A request that waits, to be told by this.
 pub type Waiter = u64;
@@ -38,7 +41,6 @@ pub struct Lease {
     start: Instant,
     window: Duration,
     part: Duration,
-    life: Duration,
     limit: u64,
     /// What this replica has used.
     span: Span,
@@ -99,7 +101,7 @@ pub struct Held {
 /// What a request has taken, to settle it by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Taken {
-    mark: Mark,
+    at: Instant,
     amount: u64,
     source: Source,
 }
@@ -146,7 +148,6 @@ impl Lease {
             start,
             window,
             part,
-            life: window + part * (LIFE as u32 + 1),
             limit: 0,
             span: Span::new(window),
             portions: Portions::default(),
@@ -209,8 +210,9 @@ impl Lease {
         };
         self.pace.add(amount, now);
         self.span.used(now);
+        self.span.add(amount, now);
         let taken = Taken {
-            mark: self.span.add(amount, now),
+            at: now,
             amount,
             source,
         };
@@ -222,9 +224,10 @@ impl Lease {
         held.epoch == self.epoch && now < held.until
     }
 
-    /// How long it takes until so much is no more than `limit` by what this replica alone has used: None if it is now.
-    pub fn wait_alone(&mut self, amount: u64, limit: u64, now: Instant) -> Option<Duration> {
-        self.span.wait(amount, limit, now)
+    /// Whether so much is to be had by what this replica alone has used.
+    pub fn look_alone(&mut self, amount: u64, limit: u64, now: Instant) -> Look {
+        let wait = self.span.wait(amount, limit, now);
+        wait.map_or(Look::Has, Look::Full)
     }
 
     /// Lines up for what [`Self::look`] has not found. An [`Effect`] will tell.
@@ -254,7 +257,7 @@ impl Lease {
             taken.amount.saturating_sub(used),
             used.saturating_sub(taken.amount),
         );
-        self.span.amend(taken.mark, taken.amount, used);
+        self.span.amend(taken.at, taken.amount, used);
         match taken.source {
             Source::Granted { part, epoch } if epoch == self.epoch => {
                 self.free(part, less, now);
@@ -342,11 +345,6 @@ impl Lease {
         let idle = self.portions.left() + held.map_or(0, |held| held.amount);
         let used = standing.total.saturating_sub(idle);
         (limit.saturating_sub(used), standing.reset - now)
-    }
-
-    /// How long what is taken now counts at most.
-    pub const fn life(&self) -> Duration {
-        self.life
     }
 
     /// What this replica has used.

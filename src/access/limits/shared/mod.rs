@@ -17,7 +17,7 @@ mod standing;
 #[cfg(test)]
 mod tests;
 
-pub use lease::{Effect, Held, Lease, Look, Taken};
+pub use lease::{Effect, Lease, Look, Taken, life};
 pub use line::{Errand, Line, Outcome, Share, Wait};
 
 use std::fmt;
@@ -29,10 +29,9 @@ use chrono_tz::Tz;
 use parking_lot::Mutex;
 
 use super::gauge::Gauge;
-use super::told::Limit;
+use super::told::{Limit, window_of};
 use crate::access::budgets::{Kind, Opening, Page, Past, Per, Windows};
 use crate::access::state::{Store, WhenStoreLost};
-use crate::config::limits::WINDOWS;
 use crate::spend::Usd;
 use log::{Ask, LIFE, part_of};
 
@@ -76,9 +75,9 @@ impl Shared {
         shared
     }
 
-    /// A line for one window.
-    pub fn line(&self, window: usize) -> Line {
-        Line::new(Lease::new(WINDOWS[window], self.start))
+    /// A line for the limit at that place.
+    pub fn line(&self, place: usize) -> Line {
+        Line::new(Lease::new(window_of(place), self.start))
     }
 
     /// The slots of the limiter of that path: a budget whose money always comes back, and which lasts for ever.
@@ -154,10 +153,10 @@ impl Shared {
         ask: &Ask,
         answered: impl FnOnce(Option<log::Answer>) + Send + 'static,
     ) {
-        let Some((_, window)) = limit.place() else {
+        let Some(place) = limit.place() else {
             return;
         };
-        let window = WINDOWS[window];
+        let window = window_of(place);
         let part = part_of(window);
         // Nothing counts of those who have been silent for longer.
         let since = TimeDelta::from_std(window + 4 * part).unwrap_or(TimeDelta::MAX);
