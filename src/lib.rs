@@ -15,6 +15,7 @@ pub mod route;
 pub mod server;
 pub mod sigv4;
 pub mod snapshot;
+pub mod soon;
 pub mod spend;
 pub mod telemetry;
 pub mod trust;

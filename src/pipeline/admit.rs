@@ -12,6 +12,7 @@ use super::record::Record;
 use super::route::until_left;
 use crate::access::limits::{self, Admitted, Left, Limiters, Refused, Remaining};
 use crate::dialect::{Error, Kind};
+use crate::soon::Soon;
 
 /// What a request was admitted with, to be settled when it ends. Dropping it gives back what it did not use.
 pub struct Admission {
@@ -53,11 +54,13 @@ pub(super) async fn admit(
     if limiters.iter().all(Option::is_none) {
         return Ok(());
     }
-    // Boxed: a request without limits does not carry what this needs.
-    let admitted = Box::pin(until_left(pass(asked, limiters), caller)).await?;
-    let admitted = admitted.map_err(|(error, left)| {
-        record.left = left;
-        End::from(error)
+    let admitted = match pass(asked, limiters) {
+        Soon::Now(admitted) => admitted,
+        Soon::Later(passing) => Box::pin(until_left(passing, caller)).await?,
+    };
+    let admitted = admitted.map_err(|denied| {
+        record.left = denied.left;
+        End::from(denied.error)
     })?;
     record.left = admitted.left;
     record.admission = Some(Box::new(Admission {
@@ -67,18 +70,32 @@ pub(super) async fn admit(
     Ok(())
 }
 
-/// Passes some limits, or says why not and what is left of them.
-pub(super) async fn pass(
+/// Why a request or an attempt is not let through.
+pub(super) struct Denied {
+    pub error: Error,
+    /// What is left of the limits.
+    pub left: Left,
+}
+
+/// Passes some limits.
+pub(super) fn pass<'a>(
     asked: &Asked<'_>,
-    limiters: Limiters<'_>,
-) -> Result<Admitted, (Error, Left)> {
+    limiters: Limiters<'a>,
+) -> Soon<'a, Result<Admitted, Box<Denied>>> {
     let needs_demand =
         asked.model.max_output_tokens.is_some() || money::is_budgeted(asked.key, asked.model);
     let wished = needs_demand.then(|| asked.demand().output_max).flatten();
     let forecast = asked.snapshot.forecast(asked.model);
     let tokens = forecast.tokens(asked.incoming.body().len(), wished);
-    let admitted = limits::admit(limiters, tokens).await;
-    admitted.map_err(|refused| (to_error(&refused), refused.left))
+    let admitting = limits::admit(limiters, tokens);
+    admitting.map(|admitted| {
+        admitted.map_err(|refused| {
+            Box::new(Denied {
+                error: to_error(&refused),
+                left: refused.left,
+            })
+        })
+    })
 }
 
 fn to_error(refused: &Refused) -> Error {

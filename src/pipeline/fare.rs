@@ -1,21 +1,21 @@
 //! What an attempt needs besides what its request was admitted with: room under its provider's limits, ours and its own, and
 //! money for the most that it can cost.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::admit::pass;
+use super::admit::{Denied, pass};
 use super::asked::Asked;
 use super::bill::Bill;
 use super::bound::Bound;
 use super::gateway::Notice;
-use super::money::{self, Money};
+use super::money::{self, Money, Reserved};
 use super::record::Record;
 use crate::access::limits::{Admitted, Forecast, Left};
 use crate::dialect::{Error, Operation, Usage};
 use crate::provider::{Amounts, Taken};
 use crate::route::Target;
+use crate::soon::Soon;
 use crate::spend::Usd;
 
 /// What one attempt was let through with. Dropped before it is spent, all goes back.
@@ -73,15 +73,7 @@ impl Fare {
 }
 
 /// A fare, and what is left of the limits; or why there is none.
-pub(super) type Paid = Result<(Fare, Left), (Error, Left)>;
-
-/// Whether an attempt is let through at once.
-pub(super) enum Paying<'a> {
-    /// It is: nothing limits it.
-    Now(Fare),
-    /// It is to be seen. Boxed: a request without limits does not carry what this needs.
-    Later(Pin<Box<dyn Future<Output = Paid> + Send + 'a>>),
-}
+pub(super) type Paid = Result<(Fare, Left), Box<Denied>>;
 
 /// Lets an attempt through, or waits as limits and budgets say.
 pub(super) fn pay<'a>(
@@ -89,7 +81,7 @@ pub(super) fn pay<'a>(
     target: &'a Target,
     bill: &'a Bill,
     record: &Record<'_>,
-) -> Paying<'a> {
+) -> Soon<'a, Paid> {
     let is_budgeted = money::is_budgeted(asked.key, asked.model);
     let is_capped = asked.model.max_output_tokens.is_some();
     let limiters = asked.snapshot.provider_limiters(&target.provider);
@@ -100,24 +92,39 @@ pub(super) fn pay<'a>(
             forecast,
             ..Fare::default()
         };
-        return Paying::Now(fare);
+        return Soon::Now(Ok((fare, Left::default())));
     }
-    Paying::Later(Box::pin(async move {
-        let mut provider = match limiters {
-            Some(limiters) => Some(Box::new(pass(asked, limiters).await?)),
-            None => None,
-        };
-        let left = provider.as_ref().map_or_else(Left::default, |one| one.left);
-        let is_free = asked.demand().is_free;
-        let reserved = match is_budgeted && !is_free {
-            true => Money::reserve(asked, target, bill).await,
-            false => Ok((Money::default(), None)),
-        };
+    match limiters.map(|limiters| pass(asked, limiters)) {
+        None => afford(asked, target, bill, None),
+        Some(Soon::Now(Ok(admitted))) => afford(asked, target, bill, Some(admitted)),
+        Some(Soon::Now(Err(refused))) => Soon::Now(Err(refused)),
+        Some(Soon::Later(passing)) => Soon::later(async move {
+            let admitted = passing.await?;
+            afford(asked, target, bill, Some(admitted)).get().await
+        }),
+    }
+}
+
+/// Reserves the money for an attempt that its provider's limits have let through.
+fn afford<'a>(
+    asked: &'a Asked<'_>,
+    target: &'a Target,
+    bill: &'a Bill,
+    provider: Option<Admitted>,
+) -> Soon<'a, Paid> {
+    let left = provider.as_ref().map_or_else(Left::default, |one| one.left);
+    let mut provider = provider.map(Box::new);
+    let is_free = asked.demand().is_free || !money::is_budgeted(asked.key, asked.model);
+    let reserving = match is_free {
+        true => Soon::Now(Ok(Reserved::default())),
+        false => Money::reserve(asked, target, bill),
+    };
+    reserving.map(move |reserved| {
         let (money, affordable) = reserved.map_err(|error| {
             if let Some(provider) = &mut provider {
                 provider.cancel();
             }
-            (error, left)
+            Box::new(Denied { error, left })
         })?;
         let wished = asked.demand().output_max;
         let output_max = [affordable, asked.model.max_output_tokens];
@@ -129,7 +136,7 @@ pub(super) fn pay<'a>(
             output_max: output_max.filter(|max| wished.is_none_or(|wished| wished > *max)),
         };
         Ok((fare, left))
-    }))
+    })
 }
 
 /// Counts a request as sent, or tells at once what the provider would say if it were, by what it has said of its limits. Asked

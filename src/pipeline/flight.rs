@@ -2,26 +2,27 @@
 
 use std::time::Instant;
 
+use super::admit::Denied;
 use super::asked::Asked;
 use super::attempt::{Attempt, Reply};
 use super::bill::Bill;
 use super::bound::Bound;
 use super::caller::Caller;
 use super::failed::Failed;
-use super::fare::{Fare, Paid, Paying, allow, pay};
+use super::fare::{Fare, Paid, allow, pay};
 use super::meter::Meter;
 use super::plan::Plan;
 use super::record::Record;
 use super::route::attend;
 use super::trial::Trial;
 use super::{End, check_priced};
-use crate::access::limits::Left;
 use crate::dialect::{Dialect, Error, Incoming, Kind, Operation};
 use crate::provider::Taken;
 use crate::route::gates::Gates;
 use crate::route::health::Entered;
 use crate::route::{Model, Target};
 use crate::snapshot::Snapshot;
+use crate::soon::Soon;
 
 /// A call that is about to be made, or under way.
 pub(super) struct Flight {
@@ -80,8 +81,8 @@ pub(super) async fn prepare(
 ) -> Result<Prepared, End> {
     let bill = Bill::new(&asked.snapshot.prices, &target);
     let paid = match pay(asked, &target, &bill, record) {
-        Paying::Now(fare) => Ok((fare, Left::default())),
-        Paying::Later(paid) => Box::pin(attend(paid, asked, caller, record)).await?,
+        Soon::Now(paid) => paid,
+        Soon::Later(paid) => Box::pin(attend(paid, asked, caller, record)).await?,
     };
     let Ready { plan, fare, taken } = match ready(asked, &target, &bill, paid, record) {
         Ok(Some(ready)) => ready,
@@ -130,7 +131,8 @@ fn ready(
     check_priced(bill, snapshot, target)?;
     check_fits(snapshot, model, incoming, target)?;
     check_goes_on(incoming, target)?;
-    let (mut fare, left) = paid.map_err(|(error, left)| {
+    let (mut fare, left) = paid.map_err(|denied| {
+        let Denied { error, left } = *denied;
         record.left = record.left.tighter(left);
         error
     })?;

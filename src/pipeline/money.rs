@@ -3,6 +3,7 @@
 
 use std::cell::OnceCell;
 use std::sync::Arc;
+use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 
@@ -12,10 +13,12 @@ use super::gateway::{Gateway, Notice};
 use super::not_priced;
 use crate::access::Key;
 use crate::access::budgets::{
-    Allowance, Budget, Fund, Page, Part, Reached, Refusal, Treasury, Unbounded, WAITING_MAX, WhenSpent,
+    Allowance, Budget, Fund, Page, Part, Reached, Refusal, Treasury, Unbounded, WAITING_MAX,
+    WhenSpent,
 };
 use crate::dialect::{Error, Incoming, Kind, Paid};
 use crate::route::{Model, Target};
+use crate::soon::Soon;
 use crate::spend::ledger::USER_MAX;
 use crate::spend::{NoBound, Usd, Why, Worst, output_bound};
 
@@ -58,7 +61,12 @@ pub fn is_thrifty(gateway: &Gateway, key: &Key, model: &Model, incoming: &Incomi
         return true;
     }
     let of_users = key.team.per_user.iter();
-    let of_users = of_users.filter(|allowance| is_cheapest(&allowance.budget));
+    let mut of_users = of_users
+        .filter(|allowance| is_cheapest(&allowance.budget))
+        .peekable();
+    if of_users.peek().is_none() {
+        return false;
+    }
     let mut of_user = funds_of_user(of_users, incoming, treasury, treasury.now());
     of_user.any(|fund| is_spent(&fund))
 }
@@ -77,69 +85,90 @@ fn funds_of_user<'a>(
     })
 }
 
+/// What was reserved, and how long an answer may be, in tokens of a choice, where only a shorter one than was asked for fits.
+pub type Reserved = (Money, Option<u64>);
+
 impl Money {
-    /// Reserves the worst case of a request, or that of a shorter answer where only that fits; then the second value is how
-    /// long it may be, in tokens of a choice. Waits for what other requests give back as long as the budgets say.
-    ///
-    /// # Errors
-    /// A budget has no room, or the request has no upper bound of its cost.
-    pub async fn reserve(
-        asked: &Asked<'_>,
+    /// Reserves the worst case of a request, or that of a shorter answer where only that fits. Waits for what other requests
+    /// give back as long as the budgets say. What does not come to pass is that a budget has no room, or that the request has no
+    /// upper bound of its cost.
+    pub fn reserve<'a>(
+        asked: &'a Asked<'_>,
         target: &Target,
         bill: &Bill,
-    ) -> Result<(Self, Option<u64>), Error> {
+    ) -> Soon<'a, Result<Reserved, Error>> {
         let Asked {
             gateway,
             key,
             model,
             ..
         } = asked;
-        let demand = asked.demand();
         let time = gateway.treasury.time(bill.time);
         let page = |fund: &Arc<Fund>| fund.page(&gateway.treasury, time);
         let of_users = key.team.per_user.iter();
         let of_user = funds_of_user(of_users, asked.incoming, &gateway.treasury, time);
-        let of_user: Vec<_> = of_user.collect();
-        let all = of_user.iter().chain(funds(key, model));
+        let all = of_user.chain(funds(key, model).cloned());
         let (hard, soft): (Vec<_>, Vec<_>) = all.partition(|fund| fund.is_hard());
+        let counting = soft.into_iter().map(|fund| (page(&fund), fund));
+        let counting = counting.map(|(page, fund)| (fund, page)).collect();
         let mut money = Self {
-            parts: Vec::with_capacity(hard.len()),
-            counting: soft
-                .into_iter()
-                .map(|fund| (fund.clone(), page(fund)))
-                .collect(),
+            parts: Vec::new(),
+            counting,
             output_tokens: None,
         };
         if hard.is_empty() {
-            return Ok((money, None));
+            return Soon::Now(Ok((money, None)));
         }
-        let worst = worst(&hard, asked, target, bill)?;
+        let worst = match worst(&hard, asked, target, bill) {
+            Ok(worst) => worst,
+            Err(error) => return Soon::Now(Err(error)),
+        };
+        let choices = asked.demand().choices;
+        money.output_tokens = Some(worst.output_max().saturating_mul(choices));
+        let (amount, now) = (worst.usd(), Instant::now());
+        let take = |fund: &Arc<Fund>| page(fund).take(fund.budget.usd, amount, now);
+        match hard.iter().map(take).collect::<Option<Vec<_>>>() {
+            Some(parts) => {
+                money.parts = hard.into_iter().zip(parts).collect();
+                Soon::Now(Ok((money, None)))
+            }
+            // What was taken of some has gone back.
+            None => Soon::later(money.wait(hard, worst, asked, time)),
+        }
+    }
+
+    /// Reserves in one budget after the other, as much as all of them have.
+    async fn wait(
+        mut self,
+        hard: Vec<Arc<Fund>>,
+        worst: Worst,
+        asked: &Asked<'_>,
+        time: DateTime<Utc>,
+    ) -> Result<Reserved, Error> {
+        let demand = asked.demand();
         let mut amount = worst.usd();
         for fund in hard {
             let floor = fund.budget.floor_tokens.max(demand.output_min);
             let need = worst.usd_for(floor.min(worst.output_max())).min(amount);
-            let page = page(fund);
+            let page = fund.page(&asked.gateway.treasury, time);
             let reserved = page
                 .reserve(fund.budget.usd, need, amount, fund.budget.wait, WAITING_MAX)
                 .await;
-            let part = reserved.map_err(|refusal| refused(fund, refusal, need, &page))?;
+            let part = reserved.map_err(|refusal| refused(&fund, refusal, need, &page))?;
             amount = part.amount();
-            money.parts.push((fund.clone(), part));
+            self.parts.push((fund, part));
         }
-        let all = |output_max: u64| output_max.saturating_mul(demand.choices);
-        money.output_tokens = Some(all(worst.output_max()));
         if amount == worst.usd() {
-            return Ok((money, None));
+            return Ok((self, None));
         }
         // What is reserved is what the answer that is asked for can cost, in all budgets alike.
         let output_max = worst.fitting(amount).unwrap_or(0);
-        money.output_tokens = Some(all(output_max));
+        self.output_tokens = Some(output_max.saturating_mul(demand.choices));
         let amount = worst.usd_for(output_max);
-        money
-            .parts
+        self.parts
             .iter_mut()
             .for_each(|(_, part)| part.shrink(amount));
-        Ok((money, Some(output_max)))
+        Ok((self, Some(output_max)))
     }
 
     /// A provider is about to be called.
@@ -151,10 +180,11 @@ impl Money {
 
     /// The request cost so much; None if nobody can say, though it had a price: then all that was reserved counts.
     pub fn settle(self, cost: Option<Usd>, notify: &dyn Fn(Notice)) {
+        let now = Instant::now();
         for (fund, part) in self.parts {
             let reserved = part.amount();
             let cost = cost.unwrap_or(reserved);
-            let reached = part.settle(cost, &fund.budget);
+            let reached = part.settle(cost, &fund.budget, now);
             // What has no bound was left out of it, where that is allowed.
             if cost > reserved && fund.budget.allow.is_empty() {
                 let fund = fund.clone();
@@ -185,7 +215,7 @@ fn tell(fund: &Arc<Fund>, reached: Vec<Reached>, notify: &dyn Fn(Notice)) {
 
 /// What a request can cost at the most, as far as every one of the budgets asks for it.
 fn worst(
-    hard: &[&Arc<Fund>],
+    hard: &[Arc<Fund>],
     asked: &Asked<'_>,
     target: &Target,
     bill: &Bill,

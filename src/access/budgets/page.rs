@@ -232,8 +232,8 @@ impl Page {
         reserved: Usd,
         actual: Usd,
         budget: &Budget,
+        now: Instant,
     ) -> Vec<Reached> {
-        let now = Instant::now();
         let mut state = self.lock();
         let effects = state.purse.settle(reserved, actual, now);
         let ask = self.carry_out(&mut state, effects, now);

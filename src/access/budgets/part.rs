@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::Budget;
 use super::page::Page;
@@ -47,9 +48,10 @@ impl Part {
     }
 
     /// The request has cost so much. Returns the shares of the budget that are reached now, to be told.
-    pub fn settle(mut self, actual: Usd, budget: &Budget) -> Vec<Reached> {
+    pub fn settle(mut self, actual: Usd, budget: &Budget, now: Instant) -> Vec<Reached> {
         let page = self.page.take();
-        page.map_or_else(Vec::new, |page| page.settle(self.amount, actual, budget))
+        let settle = |page: Arc<Page>| page.settle(self.amount, actual, budget, now);
+        page.map_or_else(Vec::new, settle)
     }
 }
 

@@ -80,7 +80,7 @@ pub struct Purse {
     is_closed: bool,
 }
 
-/// When nothing is to be done: most requests are admitted, and settled, by this alone.
+/// When nobody waits and nothing is to be done: most requests are admitted, and settled, by this alone.
 #[derive(Clone, Copy, Debug)]
 struct Quiet {
     /// While what was spent and is reserved is between these, …
@@ -180,6 +180,10 @@ impl Purse {
     /// Admits a request at once that wants `want`, if the purse has that and nobody waits.
     pub fn take(&mut self, want: Usd, now: Instant) -> Option<Vec<Effect>> {
         self.last_used = Some(now);
+        if self.is_quiet(self.used() + want, now) {
+            self.reserved += want;
+            return Some(Vec::new());
+        }
         (self.waiting.is_empty() && want <= self.usable()).then(|| {
             self.reserved += want;
             self.go_on_if_needed(now)
@@ -434,13 +438,17 @@ impl Purse {
 
     /// Does what can be done now, where more or less being used calls for it.
     fn go_on_if_needed(&mut self, now: Instant) -> Vec<Effect> {
-        let used = self.used();
-        let is_within =
-            |quiet: Quiet| quiet.least <= used && used <= quiet.most && now < quiet.until;
-        match self.quiet.is_some_and(is_within) {
+        match self.is_quiet(self.used(), now) {
             true => Vec::new(),
             false => self.go_on(now),
         }
+    }
+
+    /// Whether there is nothing to be done while so much is used.
+    fn is_quiet(&self, used: Usd, now: Instant) -> bool {
+        let is_within =
+            |quiet: Quiet| quiet.least <= used && used <= quiet.most && now < quiet.until;
+        self.quiet.is_some_and(is_within)
     }
 
     /// Does what can be done now.
@@ -464,7 +472,7 @@ impl Purse {
         let coming = changes.into_iter().flatten().filter(|time| now < *time);
         Some(Quiet {
             least: bound - spare - spare,
-            most: bound - half(spare),
+            most: self.noted.min(bound - half(spare)),
             until: coming.fold(now + QUIET_MAX, Instant::min),
         })
     }

@@ -27,6 +27,7 @@ use tokio::sync::oneshot;
 use crate::access::budgets::{Page, Refusal};
 use crate::access::state::ANSWER_WITHIN;
 use crate::config::limits::{Concurrency, Limits};
+use crate::soon::Soon;
 use crate::spend::Usd;
 use admitted::{Asked, Lacking, Locked, Place};
 use gauge::Counts;
@@ -66,28 +67,36 @@ pub struct Limiter {
 pub type Limiters<'a> = [Option<&'a Limiter>; LIMITERS];
 
 /// Admits a request that will use about so many tokens. Waits where a queue is configured and a slot is lacking, and shortly
-/// where replicas share a limit and this one lacks its part; dropping the future gives all back.
-///
-/// # Errors
-/// The limit that has no room, and when it will.
-pub async fn admit(limiters: Limiters<'_>, tokens: u64) -> Result<Admitted, Refused> {
+/// where replicas share a limit and this one lacks its part; dropping the future gives all back. What does not come to pass is
+/// the limit that has no room, and when it will.
+pub fn admit(limiters: Limiters<'_>, tokens: u64) -> Soon<'_, Result<Admitted, Refused>> {
+    let asked = Asked {
+        limiters,
+        tokens,
+        is_late: false,
+        now: Instant::now(),
+    };
     let mut admitted = Admitted::default();
+    match admitted.take(&asked) {
+        Ok(()) => Soon::Now(Ok(admitted)),
+        Err(Lacking::Room(refused)) => Soon::Now(Err(*refused)),
+        Err(lacking) => Soon::later(wait(admitted, lacking, asked)),
+    }
+}
+
+/// Waits for what a request lacks, until it has all.
+async fn wait(
+    mut admitted: Admitted,
+    mut lacking: Lacking,
+    mut asked: Asked<'_>,
+) -> Result<Admitted, Refused> {
     let mut patience = Patience::default();
     loop {
-        let asked = Asked {
-            limiters,
-            tokens,
-            is_late: patience.is_over,
-            now: Instant::now(),
-        };
-        let lacking = match admitted.take(&asked) {
-            Ok(()) => return Ok(admitted),
-            Err(lacking) => lacking,
-        };
         match lacking {
             Lacking::Room(refused) => return Err(*refused),
             Lacking::Shares(waits) => {
-                Box::pin(patience.wait(waits, &mut admitted, &asked)).await?;
+                patience.wait(waits, &mut admitted, &asked).await?;
+                asked.is_late = patience.is_over;
             }
             Lacking::Slot {
                 at,
@@ -95,13 +104,17 @@ pub async fn admit(limiters: Limiters<'_>, tokens: u64) -> Result<Admitted, Refu
                 queue,
                 refused,
             } => {
-                let place = Box::pin(wait_in(queue, concurrency)).await;
+                let place = wait_in(queue, concurrency).await;
                 let refused = |is_lost| Refused {
                     is_lost,
                     ..*refused
                 };
                 admitted.keep_place(at, place.map_err(refused)?);
             }
+        }
+        match admitted.take(&asked) {
+            Ok(()) => return Ok(admitted),
+            Err(still) => lacking = still,
         }
     }
 }

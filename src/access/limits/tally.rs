@@ -188,7 +188,12 @@ mod tests {
     fn step() -> impl Strategy<Value = Step> {
         prop_oneof![
             // Within a part of a second, within one of an hour, and past both.
-            prop_oneof![0..2_000_000_u64, 0..5_000_000_000_u64, 0..90_000_000_000_u64].prop_map(Step::Pass),
+            prop_oneof![
+                0..2_000_000_u64,
+                0..5_000_000_000_u64,
+                0..90_000_000_000_u64
+            ]
+            .prop_map(Step::Pass),
             (1_u8.., 0..1_000_u64).prop_map(|(places, amount)| Step::Add(places, amount)),
             (0..40_usize, 0..2_000_u64).prop_map(|(ago, used)| Step::Amend(ago, used)),
         ]

@@ -1,6 +1,6 @@
 use std::num::{NonZeroU32, NonZeroU64};
 
-use super::*;
+use super::{admit as admitting, *};
 use crate::config::limits::Concurrency;
 
 fn limiter(
@@ -17,6 +17,10 @@ fn limiter(
         queue_wait: Duration::from_millis(wait_ms),
     });
     Limiter::new("the key `k`".to_owned(), &limits, Arc::default())
+}
+
+async fn admit(limiters: Limiters<'_>, tokens: u64) -> Result<Admitted, Refused> {
+    admitting(limiters, tokens).get().await
 }
 
 const fn two<'a>(first: &'a Limiter, second: &'a Limiter) -> Limiters<'a> {

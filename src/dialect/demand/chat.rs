@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use memchr::memchr3_iter;
+
 use super::{Demand, Paid, is_nothing, is_text};
 use crate::dialect::scan::{elements, members, only, said};
 
@@ -83,6 +85,12 @@ fn costly(demand: &mut Demand, name: &str) {
 }
 
 fn messages(demand: &mut Demand, raw: &[u8]) {
+    if !is_plain(raw) {
+        walk(demand, raw);
+    }
+}
+
+fn walk(demand: &mut Demand, raw: &[u8]) {
     for (index, message) in elements(raw).enumerate() {
         let mut has_result = false;
         for (name, raw) in members(message) {
@@ -111,6 +119,21 @@ fn messages(demand: &mut Demand, raw: &[u8]) {
             contents.for_each(|(_, raw)| demand.is_rendered(raw));
         }
     }
+}
+
+/// Whether messages say nothing but text, by a glance at their bytes: nothing in them is a list, no word in them that matters
+/// below is there, and none can be hidden in escapes. Most are so, and need not be walked through.
+fn is_plain(messages: &[u8]) -> bool {
+    const WORDS: [&[u8]; 4] = [b"tool", b"function", b"audio\"", b"images\""];
+    let inner = messages.get(1..).unwrap_or_default();
+    memchr3_iter(b'[', b'"', b'\\', inner).all(|at| {
+        let rest = &inner[at + 1..];
+        match inner[at] {
+            b'[' => false,
+            b'"' => !WORDS.iter().any(|word| rest.starts_with(word)),
+            _ => !rest.starts_with(b"u00"),
+        }
+    })
 }
 
 fn part_of(demand: &mut Demand, part: &[u8], path: impl FnOnce() -> String) {
@@ -156,5 +179,53 @@ fn tools(demand: &mut Demand, raw: &[u8]) {
             "" if members(tool).all(|(name, _)| name == "function") => demand.tools += 1,
             _ => demand.no_bound(format!("tools[{index}]"), Paid::Tools),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn member() -> impl Strategy<Value = &'static str> {
+        prop::sample::select(vec![
+            r#""role":"user""#,
+            r#""role": "tool""#,
+            r#""role":"function""#,
+            r#""r\u006fle":"t\u006fol""#,
+            r#""content":"Hello, what of \"this\"?\n""#,
+            r#""content":"a \"tool\" and {more}""#,
+            r#""content":null"#,
+            r#""content": [{"type":"text","text":"a"}]"#,
+            r#""content":[{"type":"image_url","image_url":{"url":"https://a"}}]"#,
+            r#""c\u006fntent":[{"type":"video"}]"#,
+            r#""audio":{"id":"a"}"#,
+            r#""\u0061udio":{"id":"a"}"#,
+            r#""audio":null"#,
+            r#""images":[{"image_url":"https://a"}]"#,
+            r#""tool_calls":{"a":{"b":1}}"#,
+            r#""function_call":{"name":"f","arguments":"{}"}"#,
+            r#""name":"é""#,
+        ])
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_plain_at_a_glance_demands_nothing(
+            messages in prop::collection::vec(prop::collection::vec(member(), 0..4), 0..3),
+        ) {
+            let messages = messages.iter().map(|members| format!("{{{}}}", members.join(",")));
+            let raw = format!("[{}]", messages.collect::<Vec<_>>().join(", "));
+            let mut walked = Demand::default();
+            walk(&mut walked, raw.as_bytes());
+            prop_assert!(!is_plain(raw.as_bytes()) || walked == Demand::default(), "{raw}");
+        }
+    }
+
+    #[test]
+    fn most_conversations_are_plain() {
+        let raw =
+            br#"[{"role":"system","content":"Be brief.\n"},{"role":"user","content":"Hi {name}"}]"#;
+        assert!(is_plain(raw));
     }
 }

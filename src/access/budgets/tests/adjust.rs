@@ -147,7 +147,7 @@ async fn a_reset_forgives_what_was_spent_and_no_more() {
     scene.adjust(None).await.unwrap();
     // What runs counts, and what was added stays.
     assert_eq!(scene.left(), usd(9));
-    running.settle(usd(3), &scene.fund.budget);
+    running.settle(usd(3), &scene.fund.budget, Instant::now());
     scene.adjust(None).await.unwrap();
     scene.adjust(None).await.unwrap();
     assert_eq!(scene.left(), usd(12));

@@ -109,7 +109,7 @@ async fn lacks(page: &Arc<Page>, nano: u64) -> bool {
 async fn a_flood_of_invented_users_shares_one_budget() {
     let allowance = allowance(1_000);
     let known = reserve(&allowance.page_of("known"), 600).await.unwrap();
-    known.settle(Usd::from_nano(600), &allowance.budget);
+    known.settle(Usd::from_nano(600), &allowance.budget, Instant::now());
     let mut spent = 0;
     for n in 0..1_000_000 {
         let fund = allowance.fund(&format!("user-{n}"), &Treasury::default(), noon());
@@ -118,7 +118,7 @@ async fn a_flood_of_invented_users_shares_one_budget() {
         if n % 1_000 == 999 {
             let part = reserve(&fund.present().unwrap(), 30).await;
             spent += part.map_or(0, |part| {
-                part.settle(Usd::from_nano(30), &allowance.budget);
+                part.settle(Usd::from_nano(30), &allowance.budget, Instant::now());
                 30
             });
         }
@@ -142,7 +142,7 @@ async fn an_idle_user_is_a_line_that_is_opened_again() {
     let part = reserve(&allowance.page_of("ann"), 50).await.unwrap();
     allowance.close_all_idle();
     assert_eq!(allowance.users.all_open().len(), 1, "somebody has a part");
-    part.settle(Usd::from_nano(50), &allowance.budget);
+    part.settle(Usd::from_nano(50), &allowance.budget, Instant::now());
     allowance.page_of("nobody");
     allowance.close_all_idle();
     assert_eq!(allowance.users.all_open().len(), 0);
@@ -267,7 +267,7 @@ async fn a_window_that_has_ended_is_forgotten_and_not_entered_again() {
     let page = allowance.page_of("bob");
     assert_eq!(*page.window.name, *"2026-11-30");
     assert!(lacks(&page, 301).await);
-    part.settle(Usd::from_nano(700), &allowance.budget);
+    part.settle(Usd::from_nano(700), &allowance.budget, Instant::now());
     assert_eq!(allowance.knows("bob"), Some((700, 0)));
     assert_eq!(allowance.census(noon()).users, 1);
 }
@@ -342,7 +342,7 @@ fn a_user_whose_page_is_closed_and_opened_all_the_time_loses_nothing_and_exceeds
                     }
                     let actual = chance.below(4);
                     spent.fetch_add(actual, Ordering::SeqCst);
-                    part.settle(Usd::from_nano(actual), &allowance.budget);
+                    part.settle(Usd::from_nano(actual), &allowance.budget, Instant::now());
                     if chance.one_in(2) {
                         // Long enough for it to be closed, now and then.
                         tokio::time::sleep(chance.micros(2_000)).await;
@@ -387,7 +387,9 @@ async fn what_only_counts_is_noted_behind_it() {
     let allowance = unread(10, WhenSpent::Alert);
     allowance.open(&treasury, Utc::now(), &[], &[]);
     let fund = allowance.fund("ann", &treasury, Utc::now());
-    fund.present().unwrap().add(Usd::from_nano(70), &fund.budget);
+    fund.present()
+        .unwrap()
+        .add(Usd::from_nano(70), &fund.budget);
     allowance.sweep(&treasury);
     ledger.close(Duration::from_secs(60));
     assert_eq!(noted(&location, "ann"), (70, 70));

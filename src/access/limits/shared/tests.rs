@@ -56,7 +56,7 @@ fn acquainted(replicas: &[Replica]) {
 async fn ask(limiter: &Limiter, tokens: u64) -> Result<Admitted, Refused> {
     let mut limiters = [None; LIMITERS];
     limiters[0] = Some(limiter);
-    admit(limiters, tokens).await
+    admit(limiters, tokens).get().await
 }
 
 /// Asks until it is told something else than that Redis is away.
@@ -136,7 +136,7 @@ async fn all_limits_are_taken_from_or_none() {
         let mut admitted = 0;
         for _ in 0..20 {
             let limiters = [Some(&wide[at]), Some(&narrow[at]), None, None];
-            admitted += u64::from(admit(limiters, 1).await.is_ok());
+            admitted += u64::from(admit(limiters, 1).get().await.is_ok());
         }
         assert_eq!(admitted, expected);
     }
