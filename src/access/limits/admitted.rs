@@ -8,7 +8,7 @@ use parking_lot::MutexGuard;
 use super::gauge::{Counts, Gauge, Next, Slot};
 use super::shared::{Effect, Errand, Line, Share, Taken, Wait};
 use super::tally::Places;
-use super::told::{Left, Limit, PLACES, Refused};
+use super::told::{AMOUNT_MAX, Left, Limit, PLACES, Refused};
 use super::{LIMITERS, Limiter, Limiters, Queue, SLOT, SLOT_WAIT, Seen, slots_of};
 use crate::access::budgets::Part;
 use crate::config::limits::Concurrency;
@@ -249,7 +249,8 @@ impl Admitted {
             };
             let mut counts = gauge.lock();
             for place in places.and(those).iter() {
-                let [before, used] = [entered.tokens, used].map(|one| PLACES[place].amount(one));
+                let before = PLACES[place].amount(entered.tokens);
+                let used = used.min(AMOUNT_MAX);
                 counts.tally.amend(place, entered.time, before, used);
             }
             let of_one = entered

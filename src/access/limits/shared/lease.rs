@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::super::span::Span;
 use super::super::told::AMOUNT_MAX;
+use super::front::Front;
 use super::log::{Answer, Ask, Counted, LIFE, PARTS, Told, part_of};
 use super::news::News;
 use super::pace::Pace;
@@ -22,6 +23,16 @@ const POLL_EVERY: Duration = Duration::from_millis(10);
 
 /// … and a Redis that did not answer, is asked again.
 const PROBE_EVERY: Duration = Duration::from_millis(100);
+
+/// A limit is far when in the whole of a window all have used less than this part of it …
+const FAR_PART: u64 = 16;
+
+/// … while it is asked for less than this part of it …
+const LITTLE_PART: u64 = 256;
+
+/// … and then a lease lasts for so long at least. Should more be used all at once, what leases have left by then counts for as
+/// much longer: of a window of a second that is a tenth of a sixteenth, and less of longer ones.
+const FAR_LIFE: Duration = Duration::from_millis(100);
 
 /// Clocks differ: a lease ends by this part of itself sooner than Redis would have it.
 const DRIFT: u32 = 64;
@@ -37,6 +48,8 @@ pub type Waiter = u64;
 /// A replica's lease.
 #[derive(Debug)]
 pub struct Lease {
+    /// What most requests take from; None while there is something to be done.
+    front: Option<Front>,
     /// When the replica's clock began.
     start: Instant,
     window: Duration,
@@ -70,6 +83,8 @@ pub struct Lease {
     pace: Pace,
     /// How long answers took of late.
     slowest: Duration,
+    /// Since when the limit is far.
+    far_since: Option<Instant>,
 }
 
 /// A message under way.
@@ -101,13 +116,14 @@ pub struct Held {
 /// What a request has taken, to settle it by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Taken {
-    at: Instant,
-    amount: u64,
-    source: Source,
+    pub(super) at: Instant,
+    pub(super) amount: u64,
+    pub(super) source: Source,
 }
 
+/// Where it was taken from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Source {
+pub(super) enum Source {
     /// Granted until the end of a part.
     Granted { part: u64, epoch: u64 },
     /// Taken without a grant, in a part of the replica's clock.
@@ -145,6 +161,7 @@ impl Lease {
     pub fn new(window: Duration, start: Instant) -> Self {
         let part = part_of(window);
         Self {
+            front: None,
             start,
             window,
             part,
@@ -167,11 +184,19 @@ impl Lease {
             waiting: VecDeque::new(),
             pace: Pace::new(part * LIFE as u32),
             slowest: Duration::ZERO,
+            far_since: None,
         }
     }
 
     /// Whether so much is to be had under this limit.
     pub fn look(&mut self, amount: u64, limit: u64, now: Instant) -> Look {
+        if self
+            .front
+            .is_some_and(|front| front.has(amount, limit, now))
+        {
+            return Look::Has;
+        }
+        self.take_back();
         if limit != self.limit {
             self.limit = limit;
             self.forget_full();
@@ -198,6 +223,15 @@ impl Lease {
         held: Option<&Held>,
         now: Instant,
     ) -> (Taken, Option<Effect>) {
+        if held.is_none()
+            && let Some(taken) = self
+                .front
+                .as_mut()
+                .and_then(|front| front.take(amount, now))
+        {
+            return (taken, None);
+        }
+        self.take_back();
         let amount = amount.min(AMOUNT_MAX);
         let good = held.filter(|held| self.is_good(held, now)).copied();
         let source = match good.or_else(|| self.set_aside(amount)) {
@@ -216,7 +250,9 @@ impl Lease {
             amount,
             source,
         };
-        (taken, self.ask(false, now))
+        let asks = self.ask(false, now);
+        self.lend(now);
+        (taken, asks)
     }
 
     /// Whether what was set aside can still be taken.
@@ -226,12 +262,14 @@ impl Lease {
 
     /// Whether so much is to be had by what this replica alone has used.
     pub fn look_alone(&mut self, amount: u64, limit: u64, now: Instant) -> Look {
+        self.take_back();
         let wait = self.span.wait(amount, limit, now);
         wait.map_or(Look::Has, Look::Full)
     }
 
     /// Lines up for what [`Self::look`] has not found. An [`Effect`] will tell.
     pub fn wait(&mut self, id: Waiter, amount: u64, now: Instant) -> Option<Effect> {
+        self.take_back();
         let amount = amount.min(AMOUNT_MAX);
         self.waiting.push_back(Waiting { id, amount });
         self.ask(false, now)
@@ -244,6 +282,7 @@ impl Lease {
 
     /// What was set aside is not needed.
     pub fn put_back(&mut self, held: &Held, now: Instant) -> Vec<Effect> {
+        self.take_back();
         if held.epoch == self.epoch {
             self.free(held.part, held.amount, now);
         }
@@ -252,6 +291,14 @@ impl Lease {
 
     /// A request has used so much of what it took.
     pub fn settle(&mut self, taken: Taken, used: u64, now: Instant) -> Vec<Effect> {
+        let mut front = self.front.as_mut();
+        if front
+            .as_mut()
+            .is_some_and(|front| front.settle(&taken, used, now))
+        {
+            return Vec::new();
+        }
+        self.take_back();
         let used = used.min(AMOUNT_MAX);
         let (less, more) = (
             taken.amount.saturating_sub(used),
@@ -275,6 +322,7 @@ impl Lease {
 
     /// The log has answered the message of that number.
     pub fn answered(&mut self, seq: u64, answer: Answer, now: Instant) -> Vec<Effect> {
+        self.take_back();
         let Some(asked) = self.asked.take_if(|asked| asked.seq == seq) else {
             // Too late: the next message gives back what this one granted.
             return Vec::new();
@@ -297,6 +345,7 @@ impl Lease {
 
     /// The message of that number was not answered.
     pub fn unanswered(&mut self, seq: u64, now: Instant) -> Vec<Effect> {
+        self.take_back();
         if self.asked.take_if(|asked| asked.seq == seq).is_none() {
             return Vec::new();
         }
@@ -308,6 +357,7 @@ impl Lease {
 
     /// The message of that number was not sent: other replicas do not know of this one yet.
     pub fn postponed(&mut self, seq: u64, now: Instant) -> Vec<Effect> {
+        self.take_back();
         if self.asked.take_if(|asked| asked.seq == seq).is_some() {
             self.ask_again = Some(now + POLL_EVERY);
         }
@@ -316,12 +366,14 @@ impl Lease {
 
     /// The log asks what this replica has used.
     pub fn prompted(&mut self, now: Instant) -> Vec<Effect> {
+        self.take_back();
         self.is_prompted = true;
         self.ask(false, now).into_iter().collect()
     }
 
     /// Time has passed: what leases left unused goes back, and what is to be told is.
     pub fn tick(&mut self, now: Instant) -> Vec<Effect> {
+        self.take_back();
         self.end_portions(now);
         let mut effects = Vec::new();
         self.serve(now, &mut effects);
@@ -336,6 +388,11 @@ impl Lease {
 
     /// What is left of a limit, what is `held` included, and when nothing of it will be used, as far as is known here.
     pub fn remaining(&mut self, limit: u64, held: Option<&Held>, now: Instant) -> (u64, Duration) {
+        if let Some(front) = self.front.filter(|front| front.lasts(limit, now)) {
+            let held = held.map_or(0, |held| held.amount);
+            return (front.remaining + held, front.reset - now);
+        }
+        self.take_back();
         let standing = self.standing.as_ref();
         let standing = standing.filter(|standing| now < standing.reset && !self.is_lost);
         let Some(standing) = standing else {
@@ -349,7 +406,60 @@ impl Lease {
 
     /// What this replica has used.
     pub fn used(&mut self, now: Instant) -> u64 {
+        self.take_back();
         self.span.used(now)
+    }
+
+    /// Lends a front, if there is nothing to be done but to take from a portion.
+    fn lend(&mut self, now: Instant) {
+        let is_busy = !self.waiting.is_empty() || self.is_prompted || self.is_lost;
+        let portion = self.portions.largest().filter(|_| !is_busy);
+        let Some((part, left)) = portion else {
+            return;
+        };
+        // Less than this, and the log is asked for more.
+        let asks_below = match self.is_roomy && self.asked.is_none() {
+            true => self.asks_below(now),
+            false => 0,
+        };
+        let room = left.min(self.portions.left().saturating_sub(asks_below));
+        if room == 0 {
+            return;
+        }
+        self.span.used(now);
+        self.span.add(0, now);
+        let (remaining, reset) = self.remaining(self.limit, None, now);
+        let reset = now + reset;
+        let changes = [
+            self.portions.ends(),
+            self.pace.changes(),
+            self.span.changes_after(now),
+            self.ask_again.filter(|again| now < *again),
+        ];
+        self.front = Some(Front {
+            since: now,
+            until: changes.into_iter().flatten().fold(reset, Instant::min),
+            limit: self.limit,
+            part,
+            epoch: self.epoch,
+            room,
+            taken: 0,
+            remaining,
+            reset,
+        });
+    }
+
+    /// Enters what was taken from a front, which is no more.
+    fn take_back(&mut self) {
+        let Some(front) = self.front.take() else {
+            return;
+        };
+        let Front {
+            since, part, taken, ..
+        } = front;
+        self.portions.take(part, taken);
+        self.pace.add(taken, since);
+        self.span.change_last(taken.cast_signed());
     }
 
     fn count(&mut self, asked: &Asked, counted: &Counted, now: Instant) {
@@ -430,18 +540,28 @@ impl Lease {
             let all = self.portions.all();
             all.for_each(|portion| self.news.less(portion.part, portion.left));
         }
-        let life = LIFE.max((3 * self.slowest).div_duration_f64(self.part).ceil() as u64);
+        self.look_how_far(now);
+        let is_in_use = need.is_some() || self.is_low(now);
+        let recent = if is_in_use { self.pace.recent(now) } else { 0 };
+        let want = self.waiting.iter().map(|one| one.amount).sum();
+        let far_life = LIFE.max(FAR_LIFE.div_duration_f64(self.part) as u64);
+        let far_welcome = recent * far_life / LIFE;
+        let is_little = want + far_welcome <= self.limit / LITTLE_PART;
+        let (least, welcome) = match self.is_far(now) && is_little {
+            true => (far_life, far_welcome),
+            false => (LIFE, recent),
+        };
+        let life = least.max((3 * self.slowest).div_duration_f64(self.part).ceil() as u64);
         let life = life.min(PARTS / 2);
         let report = self.report(now);
-        let is_in_use = need.is_some() || self.is_low(now);
         let ask = Ask {
             seq: self.seq,
             heard: self.heard,
             limit: self.limit,
             need,
             largest: self.waiting.iter().map(|one| one.amount).max().unwrap_or(0),
-            want: self.waiting.iter().map(|one| one.amount).sum(),
-            welcome: if is_in_use { self.pace.recent(now) } else { 0 },
+            want,
+            welcome,
             life,
             batch: self.news.tell(self.seq, report),
             is_anew: !self.is_in_touch,
@@ -490,7 +610,31 @@ impl Lease {
 
     /// It will have nothing soon, and may get more.
     fn is_low(&mut self, now: Instant) -> bool {
-        self.is_roomy && self.portions.left() < self.pace.recent(now) / 4
+        self.is_roomy && self.portions.left() < self.asks_below(now)
+    }
+
+    /// What it has when it is time to ask for more.
+    fn asks_below(&mut self, now: Instant) -> u64 {
+        match self.is_far(now) {
+            true => self.pace.recent(now),
+            false => self.pace.recent(now) / 4,
+        }
+    }
+
+    /// Whether the limit has been far from all that is used for a whole window.
+    fn is_far(&self, now: Instant) -> bool {
+        self.far_since
+            .is_some_and(|since| since + self.window <= now)
+    }
+
+    /// Looks whether it is, by this replica's pace and by what the log has counted.
+    fn look_how_far(&mut self, now: Instant) {
+        let by_pace = self.pace.recent(now).saturating_mul(PARTS / LIFE);
+        let used = by_pace.max(self.heard_total(now));
+        self.far_since = match self.is_whole && used < self.limit / FAR_PART {
+            true => self.far_since.or(Some(now)),
+            false => None,
+        };
     }
 
     fn set_aside(&mut self, amount: u64) -> Option<Held> {

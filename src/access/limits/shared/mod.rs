@@ -4,6 +4,7 @@
 //! questions to the other and its answers back, and nothing of it waits: a request that lacks something has a place in a
 //! [`Line`], and waits there without a lock.
 
+mod front;
 mod lease;
 mod line;
 mod log;

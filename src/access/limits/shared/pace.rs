@@ -28,6 +28,11 @@ impl Pace {
         self.present += amount;
     }
 
+    /// When the present stretch ends.
+    pub fn changes(&self) -> Option<Instant> {
+        Some(self.began? + self.stretch)
+    }
+
     /// The more of the two.
     pub fn recent(&mut self, now: Instant) -> u64 {
         let began = *self.began.get_or_insert(now);

@@ -28,6 +28,27 @@ impl Portions {
         self.0.iter_mut().find(|portion| portion.left >= amount)
     }
 
+    /// The part of the largest, and what is left of it.
+    pub fn largest(&self) -> Option<(u64, u64)> {
+        let all = self.0.iter().map(|portion| (portion.part, portion.left));
+        all.max_by_key(|(_, left)| *left)
+    }
+
+    /// Takes out of what was granted until a part.
+    pub fn take(&mut self, part: u64, amount: u64) {
+        let mut left = amount;
+        for portion in self.0.iter_mut().filter(|portion| portion.part == part) {
+            let taken = left.min(portion.left);
+            portion.left -= taken;
+            left -= taken;
+        }
+    }
+
+    /// When the first of them ends.
+    pub fn ends(&self) -> Option<Instant> {
+        self.0.iter().map(|portion| portion.until).min()
+    }
+
     /// What is left in all.
     pub fn left(&self) -> u64 {
         self.0.iter().map(|portion| portion.left).sum()

@@ -626,6 +626,51 @@ fn a_steady_caller_under_its_limit_is_never_refused() {
 }
 
 #[test]
+fn who_was_slow_for_long_may_be_as_fast_as_the_limit_at_once() {
+    for (replicas, limit) in [(1, 1_000), (3, 1_000), (2, 3_000)] {
+        let faster = 4 * SECOND;
+        let mut world = World::new(Setting {
+            replicas,
+            limit,
+            window: SECOND,
+            every: SECOND * 100 / 98 / limit,
+            is_steady: true,
+            from: faster,
+            until: 3 * SECOND,
+            ..QUIET
+        });
+        let slow = SECOND / limit * 18;
+        for n in 0..faster / slow {
+            world.later(n * slow, Event::Arrive(n as usize % replicas, 1));
+        }
+        world.run();
+        let asked = world.calls.len();
+        println!("{limit} by {replicas}: {asked} questions");
+        assert_eq!((world.refused, world.lost), (0, 0), "{limit} by {replicas}");
+    }
+}
+
+#[test]
+fn far_from_its_limit_a_replica_asks_seldom() {
+    let asked = |limit| {
+        let mut world = World::new(Setting {
+            replicas: 1,
+            limit,
+            window: SECOND,
+            every: 1_000,
+            until: 10 * SECOND,
+            ..QUIET
+        });
+        world.run();
+        assert_eq!((world.refused, world.lost), (0, 0));
+        world.calls.len()
+    };
+    let (near, far) = (asked(2_000), asked(100_000));
+    println!("{near} and {far} questions in ten seconds");
+    assert!(far * 4 < near, "{far} instead of {near}");
+}
+
+#[test]
 fn who_waits_as_told_gets_in() {
     for seed in 0..50 {
         let mut world = World::new(Setting {
