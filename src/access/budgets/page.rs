@@ -25,7 +25,11 @@ use crate::spend::ledger::{Ledger, Portion};
 const ALONE: &str = "";
 
 /// One window of a book.
+///
+/// Every core changes its state for every request. So that begins a cache line, apart from what is only read.
+#[repr(C, align(64))]
 pub struct Page {
+    state: Mutex<State>,
     /// The book's name.
     pub name: Arc<str>,
     /// Which window.
@@ -33,11 +37,11 @@ pub struct Page {
     ledger: Option<Arc<Ledger>>,
     /// By which name the ledger knows this replica.
     noted_for: Arc<str>,
-    state: Mutex<State>,
     /// The account, where it is in Redis.
     distant: Option<Distant>,
 }
 
+#[repr(C)]
 struct State {
     purse: Purse,
     /// The limit as it is configured, and what operators have added to it.
@@ -143,7 +147,7 @@ impl Page {
     }
 
     /// Sets aside what a request wants, if that is there.
-    pub fn take(self: &Arc<Self>, limit: Usd, want: Usd, now: Instant) -> Option<Part> {
+    pub fn take(self: Arc<Self>, limit: Usd, want: Usd, now: Instant) -> Option<Part> {
         let mut state = self.lock();
         if limit != state.limit {
             return None;
@@ -188,7 +192,7 @@ impl Page {
             drop(state);
             self.send(ask);
             match (admitted, receiver) {
-                (Some(amount), _) => return Ok(Part::new(self, amount)),
+                (Some(amount), _) => return Ok(Part::new(self.clone(), amount)),
                 (None, Some(receiver)) => (waiter, receiver),
                 (None, None) => return Err(Refusal::Held),
             }
@@ -384,7 +388,8 @@ impl Page {
                     },
                     Effect::Admit(waiter, amount) => {
                         let sender = state.waiting.remove(&waiter);
-                        let told = sender.map(|sender| sender.send(Ok(Part::new(self, amount))));
+                        let told =
+                            sender.map(|sender| sender.send(Ok(Part::new(self.clone(), amount))));
                         if let Some(Err(Ok(part))) = told {
                             // Nobody waits any more; out of our own lock it would settle itself.
                             part.forget();

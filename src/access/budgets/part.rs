@@ -20,9 +20,9 @@ pub struct Part {
 }
 
 impl Part {
-    pub(super) fn new(page: &Arc<Page>, amount: Usd) -> Self {
+    pub(super) const fn new(page: Arc<Page>, amount: Usd) -> Self {
         Self {
-            page: Some(page.clone()),
+            page: Some(page),
             amount,
             is_called: false,
         }

@@ -37,20 +37,22 @@ const QUIET_MAX: Duration = Duration::from_secs(1);
 /// A request that waits, to be told by this.
 pub type Waiter = u64;
 
-/// A replica's purse.
+/// A replica's purse: what every request changes first.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Purse {
-    replica: Arc<str>,
-    limit: Usd,
-    /// Which part of the limit is held for requests to come.
-    spare_part: u64,
     /// What was spent by this replica in this window.
     settled: Usd,
     /// What is reserved for requests that run, and what lives of this replica that died may have spent: nobody knows.
     reserved: Usd,
-    unknown: Usd,
     /// When something was reserved last.
     last_used: Option<Instant>,
+    quiet: Option<Quiet>,
+    unknown: Usd,
+    replica: Arc<str>,
+    limit: Usd,
+    /// Which part of the limit is held for requests to come.
+    spare_part: u64,
     /// What `settled` and `reserved` may come to: by the account, …
     granted: Usd,
     /// … and by what was noted durably.
@@ -76,7 +78,6 @@ pub struct Purse {
     lean_until: Option<Instant>,
     /// What `settled` and `reserved` may come to while the account cannot be asked, if this replica goes on alone.
     alone: Option<Usd>,
-    quiet: Option<Quiet>,
     is_closed: bool,
 }
 

@@ -38,7 +38,7 @@ pub(super) enum Place {
 struct Entered {
     time: Instant,
     tokens: u64,
-    gauges: [Option<(Arc<Gauge>, Places)>; LIMITERS],
+    slots: [Option<(Slot, Places)>; LIMITERS],
     /// What was taken of counts of all replicas.
     shared: Vec<TakenOf>,
 }
@@ -163,6 +163,7 @@ impl Admitted {
             let queue = match limiter.gauge.slots() {
                 Some(slots) => {
                     *place = slots
+                        .clone()
                         .take(slots_of(max), SLOT, asked.now)
                         .map(Place::Shared);
                     place.is_none().then(|| Queue::Shared(slots.clone()))?
@@ -195,7 +196,7 @@ impl Admitted {
         let mut entered = Entered {
             time: asked.now,
             tokens: asked.tokens,
-            gauges: Default::default(),
+            slots: Default::default(),
             shared: Vec::new(),
         };
         for (at, (limiter, counts)) in indexed(&asked.limiters, counts) {
@@ -217,7 +218,14 @@ impl Admitted {
                 errands.extend(asks.into_iter().map(|errand| (at, limit, errand)));
                 entered.shared.push(TakenOf { at, place, taken });
             }
-            entered.gauges[at] = Some((gauge.clone(), places));
+            let slot = match self.places[at].take() {
+                Some(Place::Own(slot)) => slot,
+                of_all => {
+                    self.places[at] = of_all;
+                    Slot::idle(gauge)
+                }
+            };
+            entered.slots[at] = Some((slot, places));
         }
         self.entered = Some(entered);
     }
@@ -225,6 +233,9 @@ impl Admitted {
     /// The request has ended: others may run. What it has used is still to be settled.
     pub fn end(&mut self) {
         self.places = Default::default();
+        let entered = self.entered.iter_mut();
+        let slots = entered.flat_map(|entered| entered.slots.iter_mut().flatten());
+        slots.for_each(|(slot, _)| slot.end());
     }
 
     /// The request has ended, and has used so many tokens.
@@ -239,32 +250,25 @@ impl Admitted {
 
     /// The request has ended. What was entered under those limits has come to `used`, and under the others stays as it was.
     fn settle_those(&mut self, used: u64, those: Places) {
-        let mut slots = std::mem::take(&mut self.places);
-        let Some(entered) = self.entered.take() else {
+        self.places = Default::default();
+        let Some(mut entered) = self.entered.take() else {
             return;
         };
-        for (at, held) in entered.gauges.iter().enumerate() {
-            let Some((gauge, places)) = held else {
+        for (at, held) in entered.slots.iter_mut().enumerate() {
+            let Some((slot, places)) = held else {
                 continue;
             };
+            let Slot { gauge, runs } = slot;
             let mut counts = gauge.lock();
             for place in places.and(those).iter() {
                 let before = PLACES[place].amount(entered.tokens);
                 let used = used.min(AMOUNT_MAX);
                 counts.tally.amend(place, entered.time, before, used);
             }
-            let of_one = entered
-                .shared
-                .iter()
-                .filter(|one| one.at == at && those.has(one.place));
+            let of_one = entered.shared.iter();
+            let of_one = of_one.filter(|one| one.at == at && those.has(one.place));
             let errands = settle_shared(of_one, used, &mut counts, gauge);
-            let next = match slots[at].take() {
-                Some(Place::Own(slot)) => slot.give_back(&mut counts),
-                of_all => {
-                    slots[at] = of_all;
-                    None
-                }
-            };
+            let next = gauge.free(runs, &mut counts);
             drop(counts);
             for (limit, errand) in errands {
                 gauge.run(limit, errand);

@@ -4,34 +4,35 @@
 //! would refuse callers who keep their limit, and nothing would be reserved of requests that do not say it. So it is the mean
 //! of what was used and the mean deviation from it: for requests that are alike that is exact, and for others a little much.
 
-use parking_lot::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What an observation weighs.
-const WEIGHT: f64 = 1.0 / 16.0;
+const WEIGHT: f32 = 1.0 / 16.0;
 
 /// Bytes of a request that are taken for a token before anything is known.
-const TOKEN_BYTES: f64 = 4.0;
+const TOKEN_BYTES: f32 = 4.0;
 
 /// Tokens of an answer, before anything is known.
-const OUTPUT: f64 = 500.0;
+const OUTPUT: f32 = 500.0;
 
-/// What requests for one model have used.
+/// What requests for one model have used. Of two that end at the same moment it may learn from one alone.
 #[derive(Debug, Default)]
 pub struct Forecast {
-    learned: Mutex<Option<Learned>>,
+    /// Tokens of a request, for each byte.
+    input: Learned,
+    output: Learned,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Learned {
-    /// Tokens of a request, for each byte.
-    input: Mean,
-    output: Mean,
-}
+/// A mean and a deviation, as the bits of both; all of them 1 before anything is known.
+#[derive(Debug)]
+struct Learned(AtomicU64);
+
+const NOTHING: u64 = u64::MAX;
 
 #[derive(Clone, Copy, Debug)]
 struct Mean {
-    mean: f64,
-    deviation: f64,
+    mean: f32,
+    deviation: f32,
 }
 
 impl Forecast {
@@ -43,45 +44,55 @@ impl Forecast {
 
     /// The same, those of input and those of output.
     pub fn parts(&self, bytes: usize, output_max: Option<u64>) -> (u64, u64) {
-        let (input, output) = match *self.learned.lock() {
-            Some(learned) => (learned.input.high(), learned.output.high()),
-            None => (1.0 / TOKEN_BYTES, OUTPUT),
-        };
-        let input = (input * bytes as f64).round() as u64;
+        let input = self.input.get().map_or(1.0 / TOKEN_BYTES, Mean::high);
+        let output = self.output.get().map_or(OUTPUT, Mean::high);
+        let input = (f64::from(input) * bytes as f64).round() as u64;
         let output = output.round() as u64;
         (input, output_max.map_or(output, |max| max.min(output)))
     }
 
     /// Learns from what a request of so many bytes has used.
     pub fn learn(&self, bytes: usize, input_tokens: u64, output_tokens: u64) {
-        if bytes == 0 {
-            return;
+        if bytes > 0 {
+            self.input.learn(input_tokens as f32 / bytes as f32);
+            self.output.learn(output_tokens as f32);
         }
-        let input = input_tokens as f64 / bytes as f64;
-        let output = output_tokens as f64;
-        let mut learned = self.learned.lock();
-        *learned = Some(match *learned {
-            None => Learned {
-                input: Mean::first(input),
-                output: Mean::first(output),
+    }
+}
+
+impl Learned {
+    fn get(&self) -> Option<Mean> {
+        let bits = self.0.load(Ordering::Relaxed);
+        (bits != NOTHING).then(|| Mean {
+            mean: f32::from_bits((bits >> 32) as u32),
+            deviation: f32::from_bits(bits as u32),
+        })
+    }
+
+    fn learn(&self, value: f32) {
+        let Mean { mean, deviation } = match self.get() {
+            Some(known) => known.next(value),
+            None => Mean {
+                mean: value,
+                deviation: 0.0,
             },
-            Some(learned) => Learned {
-                input: learned.input.next(input),
-                output: learned.output.next(output),
-            },
-        });
+        };
+        let bits = u64::from(mean.to_bits()) << 32 | u64::from(deviation.to_bits());
+        // What changes nothing need not be told to the other cores.
+        if bits != self.0.load(Ordering::Relaxed) {
+            self.0.store(bits, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Default for Learned {
+    fn default() -> Self {
+        Self(AtomicU64::new(NOTHING))
     }
 }
 
 impl Mean {
-    const fn first(value: f64) -> Self {
-        Self {
-            mean: value,
-            deviation: 0.0,
-        }
-    }
-
-    fn next(self, value: f64) -> Self {
+    fn next(self, value: f32) -> Self {
         let error = value - self.mean;
         Self {
             mean: self.mean + WEIGHT * error,
@@ -89,7 +100,7 @@ impl Mean {
         }
     }
 
-    fn high(self) -> f64 {
+    fn high(self) -> f32 {
         self.mean + self.deviation
     }
 }

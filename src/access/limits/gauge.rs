@@ -16,27 +16,31 @@ use super::{shared, span};
 use crate::access::budgets::Page;
 
 /// Counts. Shared by all that are limited together, across reloads.
+///
+/// Every core changes these for every request. So they begin a cache line, apart from what is only read.
 #[derive(Debug, Default)]
+#[repr(C, align(64))]
 pub struct Gauge {
+    state: Mutex<Counts>,
     /// Whose it is: ``key:search/prod``.
     path: String,
     /// Where all replicas count, once that is known; nowhere where each counts by itself.
     shared: Arc<OnceLock<Arc<Shared>>>,
     /// The slots of all replicas, once they are shared and looked for.
     slots: OnceLock<Arc<Page>>,
-    state: Mutex<Counts>,
 }
 
-/// The counts themselves.
+/// The counts themselves, those that every request changes first.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub(super) struct Counts {
+    running: u32,
     /// What this process counts by itself, …
     pub tally: Tally,
     /// … and what it has of counts of all replicas: by their places, each made when it is first needed.
     lines: [Option<Box<Line>>; PLACES.len()],
     /// It is swept until nothing of it is under way or unused.
     is_busy: bool,
-    running: u32,
     /// Who waits for a slot, the first first.
     waiting: VecDeque<Waiting>,
 }
@@ -48,9 +52,12 @@ struct Waiting {
     sender: oneshot::Sender<Slot>,
 }
 
-/// A request that runs: dropping it lets the next one in.
+/// A request that is counted: dropping it lets the next one in, if it is one of those that run.
 #[derive(Debug)]
-pub struct Slot(Option<Arc<Gauge>>);
+pub struct Slot {
+    pub(super) gauge: Arc<Gauge>,
+    pub(super) runs: bool,
+}
 
 /// A request that waited and may run now. It is to be told when no lock is held: a slot that its receiver has left meanwhile
 /// is dropped then, and goes to the next.
@@ -81,10 +88,23 @@ impl Gauge {
         self.lock().waiting.len()
     }
 
+    /// A request runs no more, if it did.
+    pub(super) fn free(self: &Arc<Self>, runs: &mut bool, counts: &mut Counts) -> Option<Next> {
+        if !std::mem::take(runs) {
+            return None;
+        }
+        counts.running -= 1;
+        let next = counts.next_to_run()?;
+        Some(Next(next.sender, self.enter(counts)))
+    }
+
     /// Counts a request that runs.
     pub(super) fn enter(self: &Arc<Self>, counts: &mut Counts) -> Slot {
         counts.running += 1;
-        Slot(Some(self.clone()))
+        Slot {
+            gauge: self.clone(),
+            runs: true,
+        }
     }
 }
 
@@ -228,9 +248,20 @@ impl Counts {
 }
 
 impl Slot {
-    /// Gives it back under the lock of its gauge.
-    pub(super) fn give_back(mut self, counts: &mut Counts) -> Option<Next> {
-        free(&self.0.take()?, counts)
+    /// One of a request that is not counted among those that run.
+    pub(super) fn idle(gauge: &Arc<Gauge>) -> Self {
+        Self {
+            gauge: gauge.clone(),
+            runs: false,
+        }
+    }
+
+    /// The request runs no more.
+    pub(super) fn end(&mut self) {
+        if self.runs {
+            let next = self.gauge.free(&mut self.runs, &mut self.gauge.lock());
+            next.into_iter().for_each(Next::tell);
+        }
     }
 }
 
@@ -240,17 +271,8 @@ impl Next {
     }
 }
 
-fn free(gauge: &Arc<Gauge>, counts: &mut Counts) -> Option<Next> {
-    counts.running -= 1;
-    let next = counts.next_to_run()?;
-    Some(Next(next.sender, gauge.enter(counts)))
-}
-
 impl Drop for Slot {
     fn drop(&mut self) {
-        if let Some(gauge) = self.0.take() {
-            let next = free(&gauge, &mut gauge.lock());
-            next.into_iter().for_each(Next::tell);
-        }
+        self.end();
     }
 }

@@ -12,12 +12,13 @@ use crate::config::limits::WINDOWS;
 
 /// Counts, by the places of their limits.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub struct Tally {
-    counts: [Count; PLACES.len()],
-    /// Before this nothing gets too old, and what is open stays so.
-    still_until: Option<Instant>,
     /// Of which the last entry takes in what is added.
     open: Places,
+    /// Before this nothing gets too old, and what is open stays so.
+    still_until: Option<Instant>,
+    counts: [Count; PLACES.len()],
     logs: [Option<Box<Span>>; PLACES.len()],
 }
 
