@@ -14,6 +14,7 @@ use super::super::told::AMOUNT_MAX;
 use super::front::Front;
 use super::log::{Answer, Ask, Counted, LIFE, PARTS, Told, part_of};
 use super::news::News;
+use super::numbers::Numbers;
 use super::pace::Pace;
 use super::portions::{Portion, Portions};
 use super::standing::Standing;
@@ -52,6 +53,7 @@ pub struct Lease {
     front: Option<Front>,
     /// When the replica's clock began.
     start: Instant,
+    numbers: Numbers,
     window: Duration,
     part: Duration,
     limit: u64,
@@ -157,12 +159,13 @@ pub enum Effect {
 }
 
 impl Lease {
-    /// A lease of nothing. `start` is one time for all leases of a process.
-    pub fn new(window: Duration, start: Instant) -> Self {
+    /// A lease of nothing. `start` is one time for all leases of a process, and so are its `numbers`.
+    pub fn new(window: Duration, start: Instant, numbers: Numbers) -> Self {
         let part = part_of(window);
         Self {
             front: None,
             start,
+            numbers,
             window,
             part,
             limit: 0,
@@ -527,11 +530,9 @@ impl Lease {
     }
 
     fn message(&mut self, now: Instant) -> Ask {
-        // Larger than in any message about the same limit before, also by an earlier lease of this process.
-        let micros = now.saturating_duration_since(self.start).as_micros();
-        self.seq = (self.seq + 1).max(u64::try_from(micros).unwrap_or(u64::MAX));
+        self.seq = self.numbers.next();
         if self.heard == 0 {
-            // What an earlier lease of this process was granted is none of ours to give back.
+            // What an earlier lease of this replica was granted is none of ours to give back.
             self.heard = self.seq - 1;
         }
         let need = self.waiting.iter().map(|one| one.amount).min();

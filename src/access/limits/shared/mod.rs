@@ -9,6 +9,7 @@ mod lease;
 mod line;
 mod log;
 mod news;
+mod numbers;
 mod pace;
 mod portions;
 mod script;
@@ -35,6 +36,7 @@ use crate::access::budgets::{Kind, Opening, Page, Past, Per, Windows};
 use crate::access::state::{Store, WhenStoreLost};
 use crate::spend::Usd;
 use log::{Ask, LIFE, part_of};
+use numbers::Numbers;
 
 /// What a store's names of these counts begin with.
 pub const KIND: &str = "rate";
@@ -49,6 +51,7 @@ const LIVES: TimeDelta = TimeDelta::seconds(10);
 pub struct Shared {
     store: Arc<Store>,
     start: Instant,
+    numbers: Numbers,
     /// Gauges of which something is under way or unused: they live until it is not.
     busy: Mutex<Vec<Arc<Gauge>>>,
 }
@@ -56,8 +59,10 @@ pub struct Shared {
 impl Shared {
     /// Begins to count in a store.
     pub fn start(store: Arc<Store>) -> Arc<Self> {
+        let joined = store.clone();
         let shared = Arc::new(Self {
             store,
+            numbers: Numbers::behind(move || joined.joined()),
             start: Instant::now(),
             busy: Mutex::default(),
         });
@@ -78,7 +83,8 @@ impl Shared {
 
     /// A line for the limit at that place.
     pub fn line(&self, place: usize) -> Line {
-        Line::new(Lease::new(window_of(place), self.start))
+        let numbers = self.numbers.clone();
+        Line::new(Lease::new(window_of(place), self.start, numbers))
     }
 
     /// The slots of the limiter of that path: a budget whose money always comes back, and which lasts for ever.
@@ -136,7 +142,7 @@ impl Shared {
 
     /// Says of a count that this replica does not have that it has used nothing.
     pub fn deny(&self, key: &str, limit: Limit) {
-        let seq = u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let seq = self.numbers.next();
         let ask = Ask {
             seq,
             heard: seq,

@@ -10,7 +10,7 @@ use crate::access::Counters;
 use crate::access::limits::{Admitted, LIMITERS, Limit, Limiter, Refused, admit};
 use crate::access::state::Store;
 use crate::access::state::tests::server::{Redis, eventually};
-use crate::access::state::tests::{connected, connected_with};
+use crate::access::state::tests::{connected, connected_as, connected_with};
 use crate::config::limits::Limits;
 
 const HOUR: usize = 2;
@@ -240,4 +240,35 @@ async fn by_itself_a_replica_has_its_part_and_tells_of_it_later() {
         more += admitted(&limiters).await;
     }
     assert_eq!(more, 9);
+}
+
+/// It had one number larger than the last for each microsecond that it was up: its next life was not heard for as long.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_later_life_of_a_replica_is_heard_at_once() {
+    let redis = Redis::start();
+    let other = Replica::on(connected(&redis));
+    let life = || {
+        let replica = Replica::on(connected_as("same", &redis));
+        eventually("that both know each other", || {
+            replica.store.is_known() && replica.store.others(None).len() == 1
+        });
+        replica
+    };
+    // The first is up for longer than the second takes to be heard.
+    for seconds in [2, 1] {
+        let replica = life();
+        let limiter = replica.limiter("k", 1_000, 0);
+        let until = std::time::Instant::now() + Duration::from_secs(seconds);
+        while std::time::Instant::now() < until {
+            let admitted = ask(&limiter, 1).await;
+            assert!(admitted.is_ok(), "{}", admitted.unwrap_err());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let (left, gone) = std::sync::mpsc::channel();
+        replica
+            .store
+            .leave(Box::new(move |is_done| left.send(is_done).unwrap()));
+        assert!(gone.recv().unwrap());
+    }
+    drop(other);
 }

@@ -39,11 +39,16 @@ fn resolve(line: &str) -> (Option<Settings>, String) {
 
 /// A store on what a line of the file says.
 fn store(line: &str) -> Arc<Store> {
+    store_of(line, &uuid::Uuid::now_v7().simple().to_string())
+}
+
+/// The store of a replica of that name.
+fn store_of(line: &str, replica: &str) -> Arc<Store> {
     let (settings, said) = resolve(line);
     let metrics = Metrics::new();
     let log = Log::start(LogFormat::Off, metrics.log_lines_dropped());
-    let replica = uuid::Uuid::now_v7().simple().to_string().into();
-    let store = Store::start(settings.expect(&said), replica, metrics.state(), log);
+    let settings = settings.expect(&said);
+    let store = Store::start(settings, replica.into(), metrics.state(), log);
     store.opened();
     store
 }
@@ -56,6 +61,13 @@ pub(in crate::access) fn connected(redis: &Redis) -> Arc<Store> {
 /// A store that is connected as a line of the file says.
 pub(in crate::access) fn connected_with(line: &str) -> Arc<Store> {
     let store = store(line);
+    reached(&store);
+    store
+}
+
+/// A store that is connected to `redis`, of a replica of that name.
+pub(in crate::access) fn connected_as(replica: &str, redis: &Redis) -> Arc<Store> {
+    let store = store_of(&redis.url(), replica);
     reached(&store);
     store
 }
