@@ -201,6 +201,9 @@ impl Admitted {
         };
         for (at, (limiter, counts)) in indexed(&asked.limiters, counts) {
             let gauge = &limiter.gauge;
+            if gauge.shared().is_some() {
+                entered.shared.reserve(limiter.windows.len());
+            }
             let mut places = Places::default();
             for (place, _) in limiter.windows.iter().copied() {
                 let limit = PLACES[place];
@@ -214,8 +217,10 @@ impl Admitted {
                 let mut newest = self.shares.iter_mut().rev();
                 let share = newest.find(|share| share.is_of(gauge, limit));
                 let (taken, effect) = take_shared(line, amount, share, asked.now);
-                let asks = line.errands(gauge, limit, effect);
-                errands.extend(asks.into_iter().map(|errand| (at, limit, errand)));
+                if effect.is_some() {
+                    let asks = line.errands(gauge, limit, effect);
+                    errands.extend(asks.into_iter().map(|errand| (at, limit, errand)));
+                }
                 entered.shared.push(TakenOf { at, place, taken });
             }
             let slot = match self.places[at].take() {
@@ -290,8 +295,10 @@ fn settle_shared<'t>(
         let limit = PLACES[*place];
         if let Some(line) = counts.line(limit) {
             let effects = line.lease.settle(*taken, used, Instant::now());
-            let asks = line.errands(gauge, limit, effects);
-            errands.extend(asks.into_iter().map(|errand| (limit, errand)));
+            if !effects.is_empty() {
+                let asks = line.errands(gauge, limit, effects);
+                errands.extend(asks.into_iter().map(|errand| (limit, errand)));
+            }
         }
     }
     errands
