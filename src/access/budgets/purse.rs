@@ -48,6 +48,7 @@ pub struct Purse {
     /// When something was reserved last.
     last_used: Option<Instant>,
     quiet: Option<Quiet>,
+    /// Of what is reserved, what lives that died may have spent.
     unknown: Usd,
     replica: Arc<str>,
     limit: Usd,

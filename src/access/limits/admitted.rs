@@ -58,6 +58,7 @@ pub(super) struct Asked<'a> {
     pub tokens: u64,
     /// What it lacks it must not wait for any more.
     pub is_late: bool,
+    /// That moment: once the limiters are locked, and not before.
     pub now: Instant,
 }
 

@@ -1,8 +1,8 @@
 //! What one process has admitted under all limits of a key, team, model or provider.
 //!
 //! Every request is counted in up to eight windows of each of its limiters, on whichever core it runs. What it adds is
-//! therefore put down in one place for all of them, which is two cache lines; the logs behind it are touched only when
-//! something of them gets too old, or a new entry begins.
+//! therefore put down in one place for all of them, a few cache lines; the logs behind it are touched only when something of
+//! them gets too old, or a new entry begins.
 
 use std::time::{Duration, Instant};
 

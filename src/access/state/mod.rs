@@ -262,7 +262,7 @@ impl Store {
         self.shared.members.lock().era()
     }
 
-    /// A number that is larger than it was in all lives of this replica before.
+    /// A number that is larger than it was in all lives of this replica before, once this one [is known](Self::is_known).
     pub fn joined(&self) -> u64 {
         self.shared.joined.load(Ordering::Relaxed)
     }

@@ -40,7 +40,8 @@ const DRIFT: u32 = 64;
 
 /// How long what is taken in a window counts at most.
 pub fn life(window: Duration) -> Duration {
-    window + part_of(window) * (LIFE as u32 + 1)
+    let part = part_of(window);
+    window + FAR_LIFE.max(part * LIFE as u32) + part
 }
 
 /// A request that waits, to be told by this.
@@ -87,6 +88,8 @@ pub struct Lease {
     slowest: Duration,
     /// Since when the limit is far.
     far_since: Option<Instant>,
+    /// It was asked for more at once the last time, because of that.
+    is_long: bool,
 }
 
 /// A message under way.
@@ -188,6 +191,7 @@ impl Lease {
             pace: Pace::new(part * LIFE as u32),
             slowest: Duration::ZERO,
             far_since: None,
+            is_long: false,
         }
     }
 
@@ -416,7 +420,7 @@ impl Lease {
     /// Lends a front, if there is nothing to be done but to take from a portion.
     fn lend(&mut self, now: Instant) {
         let is_busy = !self.waiting.is_empty() || self.is_prompted || self.is_lost;
-        let portion = self.portions.largest().filter(|_| !is_busy);
+        let portion = self.portions.first().filter(|_| !is_busy);
         let Some((part, left)) = portion else {
             return;
         };
@@ -531,10 +535,12 @@ impl Lease {
 
     fn message(&mut self, now: Instant) -> Ask {
         self.seq = self.numbers.next();
+        // What earlier leases and lives of this replica were granted is none of ours to give back. Before it has joined it
+        // does not know how far those have counted; it says nothing to a log until then.
         if self.heard == 0 {
-            // What an earlier lease of this replica was granted is none of ours to give back.
             self.heard = self.seq - 1;
         }
+        self.heard = self.heard.max(self.numbers.joined());
         let need = self.waiting.iter().map(|one| one.amount).min();
         if need.is_some() && !self.news.is_under_way() {
             // What is too little for who waits is of more use to all.
@@ -548,7 +554,8 @@ impl Lease {
         let far_life = LIFE.max(FAR_LIFE.div_duration_f64(self.part) as u64);
         let far_welcome = recent * far_life / LIFE;
         let is_little = want + far_welcome <= self.limit / LITTLE_PART;
-        let (least, welcome) = match self.is_far(now) && is_little {
+        self.is_long = far_life > LIFE && is_little && self.is_far(now);
+        let (least, welcome) = match self.is_long {
             true => (far_life, far_welcome),
             false => (LIFE, recent),
         };
@@ -568,7 +575,7 @@ impl Lease {
             is_anew: !self.is_in_touch,
             is_whole: self.is_whole,
             born: self.born,
-            most: self.heard_total(now),
+            most: self.heard_total(now).unwrap_or(0),
             clock: self.clock(now),
         };
         let micros = self.part * life as u32;
@@ -597,10 +604,11 @@ impl Lease {
         Some(uses)
     }
 
-    fn heard_total(&self, now: Instant) -> u64 {
+    /// What the log had counted, if that was heard within the last window.
+    fn heard_total(&self, now: Instant) -> Option<u64> {
         let standing = self.standing.as_ref();
         let recent = standing.filter(|standing| now < standing.at + self.window);
-        recent.map_or(0, |standing| standing.total)
+        recent.map(|standing| standing.total)
     }
 
     /// The part of a time by the replica's clock.
@@ -616,7 +624,7 @@ impl Lease {
 
     /// What it has when it is time to ask for more.
     fn asks_below(&mut self, now: Instant) -> u64 {
-        match self.is_far(now) {
+        match self.is_long {
             true => self.pace.recent(now),
             false => self.pace.recent(now) / 4,
         }
@@ -631,10 +639,10 @@ impl Lease {
     /// Looks whether it is, by this replica's pace and by what the log has counted.
     fn look_how_far(&mut self, now: Instant) {
         let by_pace = self.pace.recent(now).saturating_mul(PARTS / LIFE);
-        let used = by_pace.max(self.heard_total(now));
-        self.far_since = match self.is_whole && used < self.limit / FAR_PART {
-            true => self.far_since.or(Some(now)),
-            false => None,
+        let is_far = |total: u64| by_pace.max(total) < self.limit / FAR_PART;
+        self.far_since = match self.heard_total(now) {
+            Some(total) if self.is_whole && is_far(total) => self.far_since.or(Some(now)),
+            _ => None,
         };
     }
 

@@ -17,7 +17,8 @@ use std::time::Duration;
 /// Into so many parts a window is divided.
 pub const PARTS: u64 = 250;
 
-/// A lease lives for so many parts: what it was granted counts for up to three more than a window, which is 1.2 % of it.
+/// A lease lives for so many parts, where its limit is not far: what it was granted counts for up to three more than a window, which
+/// is 1.2 % of it.
 pub const LIFE: u64 = 2;
 
 /// What a replica says, and asks for.

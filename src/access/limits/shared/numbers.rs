@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Numbers, each larger than all before it, also those of earlier lives of the replica: a log takes what has a smaller one than
-/// the last for what was late.
+/// Numbers, each larger than all before it, and once the replica has joined than those of its earlier lives, too: a log takes what
+/// has a smaller one than the last for what was late.
 #[derive(Clone)]
 pub struct Numbers {
     last: Arc<AtomicU64>,
@@ -22,9 +22,14 @@ impl Numbers {
         }
     }
 
+    /// All numbers of earlier lives are up to here, once this one has joined.
+    pub fn joined(&self) -> u64 {
+        (self.joined)()
+    }
+
     /// The next.
     pub fn next(&self) -> u64 {
-        self.last.fetch_max((self.joined)(), Ordering::Relaxed);
+        self.last.fetch_max(self.joined(), Ordering::Relaxed);
         self.last.fetch_add(1, Ordering::Relaxed) + 1
     }
 }

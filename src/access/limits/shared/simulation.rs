@@ -6,6 +6,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::lease::{Effect, Held, Lease, Look, Taken, Waiter};
@@ -691,4 +692,44 @@ fn who_waits_as_told_gets_in() {
         world.run();
         assert!(world.refused > 5, "{}", world.refused);
     }
+}
+
+/// It is started again at once, when others still take its name for the dead one's, and learns its own number later.
+#[test]
+fn what_a_replica_had_used_when_it_died_its_next_life_does_not_give_back() {
+    let joined = Arc::new(AtomicU64::new(1_000));
+    let (start, hour) = (Instant::now(), Duration::from_secs(3_600));
+    let mut log = Log::new(3_600 * SECOND / PARTS);
+    let life = || {
+        let joined = joined.clone();
+        let numbers = Numbers::behind(move || joined.load(Ordering::Relaxed));
+        let mut lease = Lease::new(hour, start, numbers);
+        assert_eq!(lease.look(600, 1_000, start), Look::Lacks);
+        let asks = lease.wait(1, 600, start);
+        (lease, asks)
+    };
+    let mut tell = |lease: &mut Lease, effect: Option<Effect>, now| {
+        let Some(Effect::Ask(ask)) = effect else {
+            panic!("{effect:?}")
+        };
+        let answer = log.ask(&"same".into(), &ask, &[], 1_790_000_000 * SECOND, "run");
+        lease.answered(ask.seq, answer, now)
+    };
+    let (mut first, asks) = life();
+    let served = tell(&mut first, asks, start);
+    let [Effect::Serve(1, held)] = &served[..] else {
+        panic!("{served:?}")
+    };
+    first.take(600, Some(held), start);
+    drop(first);
+    let (mut second, asks) = life();
+    let Some(Effect::Ask(ask)) = asks else {
+        panic!("{asks:?}")
+    };
+    second.postponed(ask.seq, start);
+    joined.store(5_000, Ordering::Relaxed);
+    let later = start + Duration::from_millis(20);
+    let asks = second.tick(later).pop();
+    let refused = tell(&mut second, asks, later);
+    assert!(matches!(refused[..], [Effect::Refuse(1, _)]), "{refused:?}");
 }
