@@ -51,15 +51,40 @@ struct TakenOf {
     taken: Taken,
 }
 
-/// What a request asks of its limits, at one moment.
+/// What a request asks of its limits.
 #[derive(Clone, Copy)]
-pub(super) struct Asked<'a> {
+pub(super) struct Wish<'a> {
     pub limiters: Limiters<'a>,
     pub tokens: u64,
     /// What it lacks it must not wait for any more.
     pub is_late: bool,
-    /// That moment: once the limiters are locked, and not before.
+}
+
+/// The same at one moment, once the limiters are locked: so what is entered later is entered with a later time.
+pub(super) struct Asked<'a> {
+    pub limiters: Limiters<'a>,
+    pub tokens: u64,
+    pub is_late: bool,
     pub now: Instant,
+}
+
+impl<'a> Wish<'a> {
+    /// Locks the limiters, in one order.
+    fn lock(&self) -> (Locked<'a>, Asked<'a>) {
+        let Self {
+            limiters,
+            tokens,
+            is_late,
+        } = *self;
+        let counts = limiters.map(|limiter| limiter.map(|limiter| limiter.gauge.lock()));
+        let asked = Asked {
+            limiters,
+            tokens,
+            is_late,
+            now: Instant::now(),
+        };
+        (counts, asked)
+    }
 }
 
 /// What a request lacks.
@@ -82,16 +107,14 @@ type Errands = Vec<(usize, Limit, Errand)>;
 
 impl Admitted {
     /// Takes from every limiter, or from none.
-    pub(super) fn take(&mut self, asked: &Asked<'_>) -> Result<(), Lacking> {
+    pub(super) fn take(&mut self, wish: &Wish<'_>) -> Result<(), Lacking> {
         let mut errands = Errands::new();
         let taken = {
-            let mut counts = lock(asked);
-            // Under the locks: what is entered later is entered with a later time.
-            let now = Instant::now();
-            self.take_from(&Asked { now, ..*asked }, &mut counts, &mut errands)
+            let (mut counts, asked) = wish.lock();
+            self.take_from(&asked, &mut counts, &mut errands)
         };
         for (at, limit, errand) in errands {
-            if let Some(limiter) = asked.limiters[at] {
+            if let Some(limiter) = wish.limiters[at] {
                 limiter.gauge.run(limit, errand);
             }
         }
@@ -112,13 +135,9 @@ impl Admitted {
     }
 
     /// What is left of the limits.
-    pub(super) fn left(&self, asked: &Asked<'_>) -> Left {
-        let mut counts = lock(asked);
-        let asked = &Asked {
-            now: Instant::now(),
-            ..*asked
-        };
-        self.look(asked, &mut counts).left(asked, &mut counts)
+    pub(super) fn left(&self, wish: &Wish<'_>) -> Left {
+        let (mut counts, asked) = wish.lock();
+        self.look(&asked, &mut counts).left(&asked, &mut counts)
     }
 
     fn take_from(
@@ -350,12 +369,6 @@ fn line_up(
         waits.push((*at, wait));
     }
     waits
-}
-
-/// Locks the counts of every limiter, in one order.
-fn lock<'a>(asked: &Asked<'a>) -> Locked<'a> {
-    let limiters = asked.limiters;
-    limiters.map(|limiter| limiter.map(|limiter| limiter.gauge.lock()))
 }
 
 pub(super) type Locked<'a> = [Option<MutexGuard<'a, Counts>>; LIMITERS];

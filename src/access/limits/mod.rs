@@ -29,7 +29,7 @@ use crate::access::state::ANSWER_WITHIN;
 use crate::config::limits::{Concurrency, Limits};
 use crate::soon::Soon;
 use crate::spend::Usd;
-use admitted::{Asked, Lacking, Locked, Place};
+use admitted::{Asked, Lacking, Locked, Place, Wish};
 use gauge::Counts;
 use shared::{Lease, Look, Outcome, Share, Wait};
 use told::PLACES;
@@ -70,17 +70,16 @@ pub type Limiters<'a> = [Option<&'a Limiter>; LIMITERS];
 /// where replicas share a limit and this one lacks its part; dropping the future gives all back. What does not come to pass is
 /// the limit that has no room, and when it will.
 pub fn admit(limiters: Limiters<'_>, tokens: u64) -> Soon<'_, Result<Admitted, Refused>> {
-    let asked = Asked {
+    let wish = Wish {
         limiters,
         tokens,
         is_late: false,
-        now: Instant::now(),
     };
     let mut admitted = Admitted::default();
-    match admitted.take(&asked) {
+    match admitted.take(&wish) {
         Ok(()) => Soon::Now(Ok(admitted)),
         Err(Lacking::Room(refused)) => Soon::Now(Err(*refused)),
-        Err(lacking) => Soon::later(wait(admitted, lacking, asked)),
+        Err(lacking) => Soon::later(wait(admitted, lacking, wish)),
     }
 }
 
@@ -88,15 +87,15 @@ pub fn admit(limiters: Limiters<'_>, tokens: u64) -> Soon<'_, Result<Admitted, R
 async fn wait(
     mut admitted: Admitted,
     mut lacking: Lacking,
-    mut asked: Asked<'_>,
+    mut wish: Wish<'_>,
 ) -> Result<Admitted, Refused> {
     let mut patience = Patience::default();
     loop {
         match lacking {
             Lacking::Room(refused) => return Err(*refused),
             Lacking::Shares(waits) => {
-                patience.wait(waits, &mut admitted, &asked).await?;
-                asked.is_late = patience.is_over;
+                patience.wait(waits, &mut admitted, &wish).await?;
+                wish.is_late = patience.is_over;
             }
             Lacking::Slot {
                 at,
@@ -112,7 +111,7 @@ async fn wait(
                 admitted.keep_place(at, place.map_err(refused)?);
             }
         }
-        match admitted.take(&asked) {
+        match admitted.take(&wish) {
             Ok(()) => return Ok(admitted),
             Err(still) => lacking = still,
         }
@@ -166,7 +165,7 @@ impl Patience {
         &mut self,
         waits: Vec<(usize, Wait)>,
         admitted: &mut Admitted,
-        asked: &Asked<'_>,
+        wish: &Wish<'_>,
     ) -> Result<(), Refused> {
         let until = *self
             .until
@@ -187,13 +186,12 @@ impl Patience {
             }
         }
         let refusing =
-            longest.and_then(|(at, limit, room)| Some((asked.limiters[at]?, limit, room)));
+            longest.and_then(|(at, limit, room)| Some((wish.limiters[at]?, limit, room)));
         let Some((limiter, limit, room)) = refusing else {
             return Ok(());
         };
-        let now = Instant::now();
         Err(Refused {
-            left: admitted.left(&Asked { now, ..*asked }),
+            left: admitted.left(wish),
             ..limiter.refused(limit, room)
         })
     }
