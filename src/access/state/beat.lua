@@ -90,26 +90,30 @@ end
 
 local own = members[replica]
 local is_taken = own and own.life ~= life and now - own.beat < taken_after
+local was_listed = own ~= nil
 if not is_taken then
-    if not own then
-        own = { beat = now, seen = 0, joined = next_version, told = told_by_new, life = life }
+    if not own or own.life ~= life then
+        own = { joined = next_version, told = own and own.told or told_by_new, life = life }
         is_changed = true
-    elseif own.life ~= life then
-        own.seen, own.joined, own.life = 0, next_version, life
-        is_changed = true
-    else
-        -- What was seen of another Redis, or of this one before it was emptied, says nothing of what is here now.
-        own.seen = seen_of == run_id and tonumber(seen) or 0
     end
     own.beat = now
     own.told = told == run_id and run_id or own.told
     members[replica] = own
-    note(replica)
 end
 if is_changed then
     version = next_version
     redis.call('HSET', KEYS[1], 'version', string.format('%.0f', version))
     redis.call('PUBLISH', channel, replica)
+end
+if not is_taken then
+    if seen_of == '' then
+        -- It knows nothing of anybody, or this answer: nobody has to wait until it says so.
+        own.seen = version
+    else
+        -- What was seen of another Redis, or of this one before it was emptied, says nothing of what is here now.
+        own.seen = seen_of == run_id and was_listed and tonumber(seen) or 0
+    end
+    note(replica)
 end
 
 local answer = {

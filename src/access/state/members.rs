@@ -103,8 +103,8 @@ pub(super) struct Beaten {
     pub now: DateTime<Utc>,
     /// Whether another beat is due at once, because there is something to tell.
     pub is_news: bool,
-    /// Whether all is known to this life of Redis.
-    pub is_settled: bool,
+    /// Whether this replica may be granted anything: it is known to the others, and all is known to this life of Redis.
+    pub is_granted: bool,
 }
 
 /// When this replica last looked what all have; None if it never did.
@@ -226,7 +226,7 @@ impl Members {
         Some(Beaten {
             now,
             is_news,
-            is_settled,
+            is_granted: is_settled && self.is_known,
         })
     }
 

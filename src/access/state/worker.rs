@@ -21,7 +21,7 @@ use super::{ANSWER_WITHIN, Shared, members};
 /// How often the replica says that it lives.
 const BEAT_EVERY: Duration = Duration::from_secs(1);
 
-/// And while Redis is still to be told of something, and nothing is granted.
+/// And while nothing is granted: Redis is still to be told of something, or others of this replica.
 const SETTLE_EVERY: Duration = Duration::from_millis(50);
 
 /// How long it is until the next try to connect: twice as long each time.
@@ -121,7 +121,7 @@ async fn beat_for_ever(shared: &Shared, live: &Live) -> String {
     loop {
         let began = Instant::now();
         let every = match beat(shared, live).await {
-            Ok(is_settled) if is_settled => BEAT_EVERY,
+            Ok(is_granted) if is_granted => BEAT_EVERY,
             Ok(_) => SETTLE_EVERY,
             // Once more at once: after a second silence the connection is given up.
             Err(Failure::Late) => continue,
@@ -176,7 +176,7 @@ async fn beat(shared: &Shared, live: &Live) -> Result<bool, Failure> {
     if beaten.is_news {
         shared.beat.notify_one();
     }
-    Ok(beaten.is_settled)
+    Ok(beaten.is_granted)
 }
 
 /// Tells this life of Redis what it has not heard of.

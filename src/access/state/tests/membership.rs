@@ -69,6 +69,27 @@ fn replicas_get_to_know_each_other_and_who_leaves_is_gone() {
 }
 
 #[test]
+fn who_is_known_stays_so_while_others_come_and_come_back() {
+    let redis = Redis::start();
+    let store = connected(&redis);
+    eventually("an era", || store.era().is_some());
+    let (ended, end) = mpsc::channel();
+    let watched = store.clone();
+    let watch = std::thread::spawn(move || {
+        while end.recv_timeout(Duration::from_micros(100)).is_err() {
+            assert!(watched.era().is_some(), "it is not known any more");
+        }
+    });
+    let mut others: Vec<_> = (0..8).map(|_| connected(&redis)).collect();
+    // A process that is started again is refused its name at first.
+    let name = others.remove(0).replica().clone();
+    let back = connected_as(&name, &redis);
+    eventually("it is back", || back.is_known());
+    let _ = ended.send(());
+    watch.join().expect("it was always known");
+}
+
+#[test]
 fn who_dies_is_remembered_until_an_operator_forgets() {
     let redis = Redis::start();
     let [a, b, c] = std::array::from_fn(|_| connected(&redis));
