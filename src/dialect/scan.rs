@@ -4,6 +4,7 @@
 //! numbers keep their format, keys their order, strings their escapes. A full parser would lose all three, and
 //! serde_json's own skipping checks neither depth nor repeated names.
 
+mod glance;
 mod scanner;
 mod walk;
 
@@ -13,6 +14,7 @@ use std::ops::Range;
 use memchr::memchr;
 use scanner::Scanner;
 
+pub use glance::Glance;
 pub(in crate::dialect) use scanner::plain_length;
 pub use walk::{elements, members, only, said};
 

@@ -2,10 +2,8 @@
 
 use std::borrow::Cow;
 
-use memchr::memchr3_iter;
-
 use super::{Demand, Paid, is_nothing, is_text};
-use crate::dialect::scan::{elements, members, only, said};
+use crate::dialect::scan::{Glance, elements, members, only, said};
 
 pub fn read<'a>(demand: &mut Demand, body: impl Iterator<Item = (Cow<'a, str>, &'a [u8])>) {
     demand.output_param = "max_completion_tokens";
@@ -121,19 +119,35 @@ fn walk(demand: &mut Demand, raw: &[u8]) {
     }
 }
 
-/// Whether messages say nothing but text, by a glance at their bytes: nothing in them is a list, no word in them that matters
-/// below is there, and none can be hidden in escapes. Most are so, and need not be walked through.
+/// Whether messages say nothing but text, by a glance: each is somebody's turn and its text, in the form that most are sent in.
+/// Those need not be walked through.
 fn is_plain(messages: &[u8]) -> bool {
-    const WORDS: [&[u8]; 4] = [b"tool", b"function", b"audio\"", b"images\""];
-    let inner = messages.get(1..).unwrap_or_default();
-    memchr3_iter(b'[', b'"', b'\\', inner).all(|at| {
-        let rest = &inner[at + 1..];
-        match inner[at] {
-            b'[' => false,
-            b'"' => !WORDS.iter().any(|word| rest.starts_with(word)),
-            _ => !rest.starts_with(b"u00"),
+    let mut glance = Glance(messages);
+    if !glance.sees(b"[") {
+        return false;
+    }
+    while is_plain_turn(&mut glance) {
+        if !glance.sees(b",") {
+            return glance.sees(b"]");
         }
-    })
+    }
+    false
+}
+
+fn is_plain_turn(glance: &mut Glance<'_>) -> bool {
+    let is_text_of_role = glance.sees(b"{")
+        && glance.sees(b"\"role\"")
+        && glance.sees(b":")
+        && (glance.sees(b"\"user\"")
+            || glance.sees(b"\"assistant\"")
+            || glance.sees(b"\"system\"")
+            || glance.sees(b"\"developer\""));
+    is_text_of_role
+        && glance.sees(b",")
+        && glance.sees(b"\"content\"")
+        && glance.sees(b":")
+        && glance.passes_text()
+        && glance.sees(b"}")
 }
 
 fn part_of(demand: &mut Demand, part: &[u8], path: impl FnOnce() -> String) {
@@ -189,6 +203,8 @@ mod tests {
 
     fn member() -> impl Strategy<Value = &'static str> {
         prop::sample::select(vec![
+            r#""role":"user","content":"A \"role\"\\""#,
+            r#" "role" : "assistant" , "content":"\u00e9" "#,
             r#""role":"user""#,
             r#""role": "tool""#,
             r#""role":"function""#,
@@ -225,7 +241,10 @@ mod tests {
     #[test]
     fn most_conversations_are_plain() {
         let raw =
-            br#"[{"role":"system","content":"Be brief.\n"},{"role":"user","content":"Hi {name}"}]"#;
+            br#"[{"role":"system","content":"Be brief.\n"}, { "role": "user", "content": "Hi [\"{n}\"]"} ]"#;
         assert!(is_plain(raw));
+        for end in 0..raw.len() {
+            assert!(!is_plain(&raw[..end]));
+        }
     }
 }
