@@ -10,13 +10,13 @@ use super::fields;
 use super::money;
 use super::record::Record;
 use super::route::until_left;
-use crate::access::limits::{self, Admitted, Left, Limiters, Refused, Remaining};
+use crate::access::limits::{self, Admitted, Left, Limiters, Refused};
 use crate::dialect::{Error, Kind};
 use crate::soon::Soon;
 
 /// What a request was admitted with, to be settled when it ends. Dropping it gives back what it did not use.
 pub struct Admission {
-    admitted: Admitted,
+    admitted: Box<Admitted>,
     /// The tokens that attempts have used which are settled already.
     settled: u64,
 }
@@ -63,10 +63,10 @@ pub(super) async fn admit(
         End::from(denied.error)
     })?;
     record.left = admitted.left;
-    record.admission = Some(Box::new(Admission {
+    record.admission = Some(Admission {
         admitted,
         settled: 0,
-    }));
+    });
     Ok(())
 }
 
@@ -81,7 +81,7 @@ pub(super) struct Denied {
 pub(super) fn pass<'a>(
     asked: &Asked<'_>,
     limiters: Limiters<'a>,
-) -> Soon<'a, Result<Admitted, Box<Denied>>> {
+) -> Soon<'a, Result<Box<Admitted>, Box<Denied>>> {
     let needs_demand =
         asked.model.max_output_tokens.is_some() || money::is_budgeted(asked.key, asked.model);
     let wished = needs_demand.then(|| asked.demand().output_max).flatten();
@@ -106,23 +106,14 @@ fn to_error(refused: &Refused) -> Error {
     Error::new(kind, refused.to_string()).retry_after(refused.retry_after)
 }
 
-/// What is left of the limits, in OpenAI's words.
-pub(super) fn limit_fields(left: &Left) -> impl Iterator<Item = (HeaderName, HeaderValue)> + use<> {
+/// Tells what is left of the limits, in OpenAI's words.
+pub(super) fn tell_left(left: &Left, told: &mut Vec<(HeaderName, HeaderValue)>) {
     let requests = (left.requests, &fields::X_RATELIMIT_REQUESTS);
     let tokens = (left.tokens, &fields::X_RATELIMIT_TOKENS);
-    let told = [requests, tokens].into_iter().filter_map(|(left, names)| {
-        let Remaining {
-            limit,
-            remaining,
-            reset,
-            ..
-        } = left?;
-        let values = [
-            fields::number(limit),
-            fields::number(remaining),
-            fields::duration(reset),
-        ];
-        Some(names.iter().map(|name| (*name).clone()).zip(values))
-    });
-    told.flatten()
+    for (left, [limit, remaining, reset]) in [requests, tokens] {
+        let Some(left) = left else { continue };
+        told.push(((*limit).clone(), fields::number(left.limit)));
+        told.push(((*remaining).clone(), fields::number(left.remaining)));
+        told.push(((*reset).clone(), fields::duration(left.reset)));
+    }
 }

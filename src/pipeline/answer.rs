@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use tokio::sync::Semaphore;
 
-use super::admit::limit_fields;
+use super::admit::tell_left;
 use super::attempt::Whole;
 use super::caller::Caller;
 use super::failed::to_error;
@@ -309,7 +309,7 @@ pub(super) fn tell(
     fields: &mut Vec<(HeaderName, HeaderValue)>,
 ) {
     fields.reserve(TOLD_MAX);
-    fields.extend(limit_fields(&record.left));
+    tell_left(&record.left, fields);
     if let Some(max) = record.output_max {
         fields.push((fields::X_MAX_TOKENS.clone(), HeaderValue::from(max)));
     }

@@ -110,10 +110,9 @@ fn afford<'a>(
     asked: &'a Asked<'_>,
     target: &'a Target,
     bill: &'a Bill,
-    provider: Option<Admitted>,
+    mut provider: Option<Box<Admitted>>,
 ) -> Soon<'a, Paid> {
     let left = provider.as_ref().map_or_else(Left::default, |one| one.left);
-    let mut provider = provider.map(Box::new);
     let is_free = asked.demand().is_free || !money::is_budgeted(asked.key, asked.model);
     let reserving = match is_free {
         true => Soon::Now(Ok(Reserved::default())),

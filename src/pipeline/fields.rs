@@ -1,5 +1,6 @@
 //! Names of header fields that every request meets: parsed once, when the program is compiled.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
@@ -55,51 +56,47 @@ pub static X_RATELIMIT_TOKENS: [&HeaderName; 3] = [
 
 /// A number as a field has it.
 pub fn number(number: u64) -> HeaderValue {
-    Text::default().with(number, "").value()
+    value(itoa::Buffer::new().format(number))
 }
 
 /// A length of time as OpenAI's rate limit fields have it: `120ms`, `59s`, `6m0s`, `23h59m0s`. Rounded up.
 pub fn duration(duration: Duration) -> HeaderValue {
-    let milliseconds = u64::from(duration.subsec_nanos().div_ceil(1_000_000));
+    /// The short ones, which most are: below a second, and below five minutes.
+    static SHORT: LazyLock<[Vec<HeaderValue>; 2]> = LazyLock::new(|| {
+        let milliseconds = (0..1_000).map(|milliseconds| format!("{milliseconds}ms"));
+        let seconds = (0..300).map(written);
+        // Values of static texts are copied without counting who has them.
+        let of_static = |text: String| HeaderValue::from_static(text.leak());
+        [
+            milliseconds.map(of_static).collect(),
+            seconds.map(of_static).collect(),
+        ]
+    });
+    let milliseconds = duration.subsec_nanos().div_ceil(1_000_000) as usize;
+    let [below_a_second, seconds_and_minutes] = &*SHORT;
     if duration.as_secs() == 0 && milliseconds < 1_000 {
-        return Text::default().with(milliseconds, "ms").value();
+        return below_a_second[milliseconds].clone();
     }
     let seconds = duration.as_secs() + u64::from(milliseconds > 0);
-    let (hours, minutes) = (seconds / 3_600, seconds / 60 % 60);
-    let mut text = Text::default();
-    if hours > 0 {
-        text = text.with(hours, "h");
-    }
-    if hours > 0 || minutes > 0 {
-        text = text.with(minutes, "m");
-    }
-    text.with(seconds % 60, "s").value()
+    let short = usize::try_from(seconds).map(|seconds| seconds_and_minutes.get(seconds));
+    short
+        .ok()
+        .flatten()
+        .map_or_else(|| value(&written(seconds)), HeaderValue::clone)
 }
 
-/// Numbers with their units, written on the stack: the only allocation is the value's, and every answer has some.
-#[derive(Default)]
-struct Text {
-    bytes: [u8; 32],
-    length: usize,
+/// A second or more.
+fn written(seconds: u64) -> String {
+    let (hours, minutes, seconds) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
+    match (hours, minutes) {
+        (0, 0) => format!("{seconds}s"),
+        (0, _) => format!("{minutes}m{seconds}s"),
+        _ => format!("{hours}h{minutes}m{seconds}s"),
+    }
 }
 
-impl Text {
-    fn with(mut self, number: u64, unit: &str) -> Self {
-        let digits = number.checked_ilog10().unwrap_or(0) as usize + 1;
-        let (place, behind) = self.bytes[self.length..].split_at_mut(digits);
-        let mut rest = number;
-        for digit in place.iter_mut().rev() {
-            *digit = b'0' + (rest % 10) as u8;
-            rest /= 10;
-        }
-        behind[..unit.len()].copy_from_slice(unit.as_bytes());
-        self.length += digits + unit.len();
-        self
-    }
-
-    fn value(&self) -> HeaderValue {
-        HeaderValue::from_bytes(&self.bytes[..self.length]).expect("digits and letters")
-    }
+fn value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).expect("digits and letters")
 }
 
 #[cfg(test)]
@@ -115,6 +112,8 @@ mod tests {
             (999_000_001, "1s"),
             (1_000_000_001, "2s"),
             (59_000_000_000, "59s"),
+            (60_000_000_001, "1m1s"),
+            (299_500_000_000, "5m0s"),
             (360_000_000_000, "6m0s"),
             (86_340_000_000_000, "23h59m0s"),
         ] {

@@ -13,7 +13,7 @@ use super::gateway::{Gateway, Notice};
 use super::not_priced;
 use crate::access::Key;
 use crate::access::budgets::{
-    Allowance, Budget, Fund, Page, Part, Reached, Refusal, Treasury, Unbounded, WAITING_MAX,
+    Allowance, Budget, Fund, Owner, Page, Part, Reached, Refusal, Treasury, Unbounded, WAITING_MAX,
     WhenSpent,
 };
 use crate::dialect::{Error, Incoming, Kind, Paid};
@@ -24,6 +24,9 @@ use crate::spend::{NoBound, Usd, Why, Worst, output_bound};
 
 /// How long a caller who was refused because of requests that run shall wait: nobody knows when they end.
 const HELD_WAIT: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// No more budgets than these pay for most requests.
+const FUNDS_MOST: usize = 4;
 
 /// What is set aside for a request. Dropped before anything was called, it goes back.
 #[derive(Default)]
@@ -42,7 +45,7 @@ pub fn is_budgeted(key: &Key, model: &Model) -> bool {
 }
 
 /// Every fund that pays for a request besides its user's: the key's, the team's for the model, the team's.
-fn funds<'a>(key: &'a Key, model: &'a Model) -> impl Iterator<Item = &'a Arc<Fund>> {
+fn funds<'a>(key: &'a Key, model: &'a Model) -> impl Iterator<Item = &'a Arc<Fund>> + Clone {
     let of_model = key.team.per_model.get(&*model.name);
     let of_model = of_model.map_or(&[][..], Vec::as_slice);
     key.funds.iter().chain(of_model).chain(&key.team.funds)
@@ -104,37 +107,39 @@ impl Money {
             ..
         } = asked;
         let time = gateway.treasury.time(bill.time);
-        let page = |fund: &Arc<Fund>| fund.page(&gateway.treasury, time);
+        let page = |fund: &Fund| fund.page(&gateway.treasury, time);
         let of_users = key.team.per_user.iter();
         let of_user = funds_of_user(of_users, asked.incoming, &gateway.treasury, time);
-        let all = of_user.chain(funds(key, model).cloned());
-        let (hard, soft): (Vec<_>, Vec<_>) = all.partition(|fund| fund.is_hard());
-        let counting = soft.into_iter().map(|fund| (page(&fund), fund));
-        let counting = counting.map(|(page, fund)| (fund, page)).collect();
+        let of_user: Vec<_> = of_user.collect();
+        let all = || of_user.iter().chain(funds(key, model));
+        let hard = || all().filter(|fund| fund.is_hard());
+        let counting = all().filter(|fund| !fund.is_hard());
         let mut money = Self {
             parts: Vec::new(),
-            counting,
+            counting: counting.map(|fund| (fund.clone(), page(fund))).collect(),
             output_tokens: None,
         };
-        if hard.is_empty() {
+        let Some(first) = hard().next() else {
             return Soon::Now(Ok((money, None)));
-        }
-        let worst = match worst(&hard, asked, target, bill) {
+        };
+        let worst = match worst(&first.owner, hard(), asked, target, bill) {
             Ok(worst) => worst,
             Err(error) => return Soon::Now(Err(error)),
         };
         let choices = asked.demand().choices;
         money.output_tokens = Some(worst.output_max().saturating_mul(choices));
         let (amount, now) = (worst.usd(), Instant::now());
-        let take = |fund: &Arc<Fund>| page(fund).take(fund.budget.usd, amount, now);
-        match hard.iter().map(take).collect::<Option<Vec<_>>>() {
-            Some(parts) => {
-                money.parts = hard.into_iter().zip(parts).collect();
-                Soon::Now(Ok((money, None)))
-            }
-            // What was taken of some has gone back.
-            None => Soon::later(money.wait(hard, worst, asked, time)),
+        money.parts.reserve(FUNDS_MOST);
+        for fund in hard() {
+            let Some(part) = page(fund).take(fund.budget.usd, amount, now) else {
+                // What was taken of others goes back.
+                money.parts.clear();
+                let hard = hard().cloned().collect();
+                return Soon::later(money.wait(hard, worst, asked, time));
+            };
+            money.parts.push((fund.clone(), part));
         }
+        Soon::Now(Ok((money, None)))
     }
 
     /// Reserves in one budget after the other, as much as all of them have.
@@ -214,13 +219,13 @@ fn tell(fund: &Arc<Fund>, reached: Vec<Reached>, notify: &dyn Fn(Notice)) {
 }
 
 /// What a request can cost at the most, as far as every one of the budgets asks for it.
-fn worst(
-    hard: &[Arc<Fund>],
+fn worst<'f>(
+    owner: &Owner,
+    hard: impl Iterator<Item = &'f Arc<Fund>> + Clone,
     asked: &Asked<'_>,
     target: &Target,
     bill: &Bill,
 ) -> Result<Worst, Error> {
-    let owner = &hard[0].owner;
     let Some(tariff) = &bill.tariff else {
         let message = format!(
             "the target `{}` has no price, and the budget of {owner} is never exceeded",
@@ -228,18 +233,15 @@ fn worst(
         );
         return Err(not_priced(message));
     };
-    let is_allowed = |kind| hard.iter().all(|fund| fund.budget.allows(kind));
+    let is_allowed = |kind| hard.clone().all(|fund| fund.budget.allows(kind));
     let kinds = [
         (Unbounded::Tools, &[Paid::Tools, Paid::Models][..]),
         (Unbounded::Media, &[Paid::Media, Paid::Output]),
         (Unbounded::Tier, &[Paid::Tier]),
         (Unbounded::Stored, &[Paid::Stored]),
     ];
-    let allowed: Vec<Paid> = kinds
-        .into_iter()
-        .filter(|(kind, _)| is_allowed(*kind))
-        .flat_map(|(_, paid)| paid.iter().copied())
-        .collect();
+    let allowed = kinds.into_iter().filter(|(kind, _)| is_allowed(*kind));
+    let allowed: Vec<Paid> = allowed.flat_map(|(_, paid)| paid).copied().collect();
     let output_bound = asked
         .model
         .max_output_tokens

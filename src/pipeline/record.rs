@@ -46,7 +46,7 @@ pub struct Record<'a> {
     /// What those that are settled have used and cost, as far as it is known.
     totals: Totals,
     /// What it was admitted with, where it is limited.
-    pub admission: Option<Box<Admission>>,
+    pub admission: Option<Admission>,
     /// What is left of its limits.
     pub left: Left,
     /// How long the answer may be, where that is less than the caller asked for.
@@ -299,7 +299,7 @@ impl<'a> Record<'a> {
         trial: Trial,
         ending: (u16, Option<&'static str>),
         series: Option<Arc<Series>>,
-        admission: Option<Box<Admission>>,
+        admission: Option<Admission>,
     ) {
         let (Some(key), Some((asked, _)), Some(series)) = (&self.key, &self.model, series) else {
             return;

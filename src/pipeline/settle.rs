@@ -63,7 +63,7 @@ pub struct Attempted {
     /// What it was let through with.
     pub fare: Fare,
     /// What the request was admitted with, where it is limited and this is its last attempt.
-    pub admission: Option<Box<Admission>>,
+    pub admission: Option<Admission>,
 }
 
 /// Where it is put down what attempts used and cost.

@@ -18,7 +18,10 @@ use crate::config::limits::Concurrency;
 pub struct Admitted {
     /// What the tightest of the limits leave.
     pub left: Left,
-    places: [Option<Place>; LIMITERS],
+    /// Of those that each process has for itself.
+    slots: [Option<Slot>; LIMITERS],
+    /// Slots of all replicas, of the limiters at those places: they are only there to be dropped.
+    parts: Vec<(usize, Part)>,
     /// What is set aside for it, before it is admitted.
     shares: Vec<Share>,
     entered: Option<Entered>,
@@ -30,15 +33,14 @@ pub(super) enum Place {
     /// Of those of this process.
     Own(Slot),
     /// Of those of all replicas.
-    Shared(#[expect(dead_code, reason = "it is only there to be dropped")] Part),
+    Shared(Part),
 }
 
-/// Where and when a request was entered, until it is settled.
+/// When and with what a request was entered, until it is settled.
 #[derive(Debug)]
 struct Entered {
     time: Instant,
     tokens: u64,
-    slots: [Option<(Slot, Places)>; LIMITERS],
     /// What was taken of counts of all replicas.
     shared: Vec<TakenOf>,
 }
@@ -131,7 +133,14 @@ impl Admitted {
 
     /// Keeps a place that it has waited for.
     pub(super) fn keep_place(&mut self, at: usize, place: Place) {
-        self.places[at] = Some(place);
+        match place {
+            Place::Own(slot) => self.slots[at] = Some(slot),
+            Place::Shared(part) => self.parts.push((at, part)),
+        }
+    }
+
+    fn has_place(&self, at: usize) -> bool {
+        self.slots[at].is_some() || self.parts.iter().any(|(of, _)| *of == at)
     }
 
     /// What is left of the limits.
@@ -149,7 +158,7 @@ impl Admitted {
         let mut seen = self.look(asked, counts);
         if let Some(refused) = seen.refused.take() {
             let left = seen.left(asked, counts);
-            return Err(Lacking::Room(Box::new(Refused { left, ..refused })));
+            return Err(Lacking::Room(Box::new(Refused { left, ..*refused })));
         }
         self.take_slots(asked, counts, &seen)?;
         if !seen.lacking.is_empty() {
@@ -161,6 +170,7 @@ impl Admitted {
         Ok(())
     }
 
+    #[inline]
     fn look(&self, asked: &Asked<'_>, counts: &mut Locked<'_>) -> Seen {
         let mut seen = Seen::default();
         for (at, (limiter, counts)) in indexed(&asked.limiters, counts) {
@@ -177,17 +187,16 @@ impl Admitted {
         seen: &Seen,
     ) -> Result<(), Lacking> {
         let lacking = indexed(&asked.limiters, counts).find_map(|(at, (limiter, counts))| {
-            let place = &mut self.places[at];
-            let concurrency = limiter.concurrency.filter(|_| place.is_none())?;
+            let concurrency = limiter.concurrency.filter(|_| !self.has_place(at))?;
             let max = concurrency.max.get();
             let queue = match limiter.gauge.slots() {
-                Some(slots) => {
-                    *place = slots
-                        .clone()
-                        .take(slots_of(max), SLOT, asked.now)
-                        .map(Place::Shared);
-                    place.is_none().then(|| Queue::Shared(slots.clone()))?
-                }
+                Some(slots) => match slots.clone().take(slots_of(max), SLOT, asked.now) {
+                    Some(part) => {
+                        self.parts.push((at, part));
+                        return None;
+                    }
+                    None => Queue::Shared(slots.clone()),
+                },
                 None if counts.has_slot(max) => return None,
                 None => Queue::Own(counts.wait(max, concurrency.queue_max)),
             };
@@ -204,8 +213,8 @@ impl Admitted {
             });
         }
         for (at, (limiter, counts)) in indexed(&asked.limiters, counts) {
-            if limiter.concurrency.is_some() && self.places[at].is_none() {
-                self.places[at] = Some(Place::Own(limiter.gauge.enter(counts)));
+            if limiter.concurrency.is_some() && !self.has_place(at) {
+                self.slots[at] = Some(limiter.gauge.enter(counts));
             }
         }
         Ok(())
@@ -213,24 +222,23 @@ impl Admitted {
 
     /// Takes what was found under each limit.
     fn enter(&mut self, asked: &Asked<'_>, counts: &mut Locked<'_>, errands: &mut Errands) {
-        let mut entered = Entered {
+        let entered = self.entered.insert(Entered {
             time: asked.now,
             tokens: asked.tokens,
-            slots: Default::default(),
             shared: Vec::new(),
-        };
+        });
         for (at, (limiter, counts)) in indexed(&asked.limiters, counts) {
             let gauge = &limiter.gauge;
             if gauge.shared().is_some() {
                 entered.shared.reserve(limiter.windows.len());
             }
-            let mut places = Places::default();
+            let slot = self.slots[at].get_or_insert_with(|| Slot::idle(gauge));
             for (place, _) in limiter.windows.iter().copied() {
                 let limit = PLACES[place];
                 let amount = limit.amount(asked.tokens);
                 let Some(shared) = gauge.shared() else {
                     counts.tally.add(place, amount, asked.now);
-                    places.add(place);
+                    slot.counted.add(place);
                     continue;
                 };
                 let line = counts.line_of(place, shared);
@@ -243,24 +251,13 @@ impl Admitted {
                 }
                 entered.shared.push(TakenOf { at, place, taken });
             }
-            let slot = match self.places[at].take() {
-                Some(Place::Own(slot)) => slot,
-                of_all => {
-                    self.places[at] = of_all;
-                    Slot::idle(gauge)
-                }
-            };
-            entered.slots[at] = Some((slot, places));
         }
-        self.entered = Some(entered);
     }
 
     /// The request has ended: others may run. What it has used is still to be settled.
     pub fn end(&mut self) {
-        self.places = Default::default();
-        let entered = self.entered.iter_mut();
-        let slots = entered.flat_map(|entered| entered.slots.iter_mut().flatten());
-        slots.for_each(|(slot, _)| slot.end());
+        self.parts.clear();
+        self.slots.iter_mut().flatten().for_each(Slot::end);
     }
 
     /// The request has ended, and has used so many tokens.
@@ -275,17 +272,20 @@ impl Admitted {
 
     /// The request has ended. What was entered under those limits has come to `used`, and under the others stays as it was.
     fn settle_those(&mut self, used: u64, those: Places) {
-        self.places = Default::default();
-        let Some(mut entered) = self.entered.take() else {
-            return;
-        };
-        for (at, held) in entered.slots.iter_mut().enumerate() {
-            let Some((slot, places)) = held else {
+        self.parts.clear();
+        let entered = self.entered.take();
+        for (at, slot) in self.slots.iter_mut().enumerate() {
+            // One that was not entered is only given back.
+            let (Some(mut slot), Some(entered)) = (slot.take(), &entered) else {
                 continue;
             };
-            let Slot { gauge, runs } = slot;
+            let Slot {
+                gauge,
+                runs,
+                counted,
+            } = &mut slot;
             let mut counts = gauge.lock();
-            for place in places.and(those).iter() {
+            for place in counted.and(those).iter() {
                 let before = PLACES[place].amount(entered.tokens);
                 let used = used.min(AMOUNT_MAX);
                 counts.tally.amend(place, entered.time, before, used);

@@ -10,7 +10,7 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
 use super::shared::{Effect, Errand, KIND, Lease, Line, Shared};
-use super::tally::Tally;
+use super::tally::{Places, Tally};
 use super::told::{Limit, PLACES, UNITS, WINDOW_NAMES, window_of};
 use super::{shared, span};
 use crate::access::budgets::Page;
@@ -57,6 +57,8 @@ struct Waiting {
 pub struct Slot {
     pub(super) gauge: Arc<Gauge>,
     pub(super) runs: bool,
+    /// The limits of windows under which it was entered.
+    pub(super) counted: Places,
 }
 
 /// A request that waited and may run now. It is to be told when no lock is held: a slot that its receiver has left meanwhile
@@ -104,6 +106,7 @@ impl Gauge {
         Slot {
             gauge: self.clone(),
             runs: true,
+            counted: Places::default(),
         }
     }
 }
@@ -253,6 +256,7 @@ impl Slot {
         Self {
             gauge: gauge.clone(),
             runs: false,
+            counted: Places::default(),
         }
     }
 

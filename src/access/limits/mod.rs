@@ -69,30 +69,30 @@ pub type Limiters<'a> = [Option<&'a Limiter>; LIMITERS];
 /// Admits a request that will use about so many tokens. Waits where a queue is configured and a slot is lacking, and shortly
 /// where replicas share a limit and this one lacks its part; dropping the future gives all back. What does not come to pass is
 /// the limit that has no room, and when it will.
-pub fn admit(limiters: Limiters<'_>, tokens: u64) -> Soon<'_, Result<Admitted, Refused>> {
+pub fn admit(limiters: Limiters<'_>, tokens: u64) -> Soon<'_, Result<Box<Admitted>, Box<Refused>>> {
     let wish = Wish {
         limiters,
         tokens,
         is_late: false,
     };
-    let mut admitted = Admitted::default();
+    let mut admitted = Box::<Admitted>::default();
     match admitted.take(&wish) {
         Ok(()) => Soon::Now(Ok(admitted)),
-        Err(Lacking::Room(refused)) => Soon::Now(Err(*refused)),
+        Err(Lacking::Room(refused)) => Soon::Now(Err(refused)),
         Err(lacking) => Soon::later(wait(admitted, lacking, wish)),
     }
 }
 
 /// Waits for what a request lacks, until it has all.
 async fn wait(
-    mut admitted: Admitted,
+    mut admitted: Box<Admitted>,
     mut lacking: Lacking,
     mut wish: Wish<'_>,
-) -> Result<Admitted, Refused> {
+) -> Result<Box<Admitted>, Box<Refused>> {
     let mut patience = Patience::default();
     loop {
         match lacking {
-            Lacking::Room(refused) => return Err(*refused),
+            Lacking::Room(refused) => return Err(refused),
             Lacking::Shares(waits) => {
                 patience.wait(waits, &mut admitted, &wish).await?;
                 wish.is_late = patience.is_over;
@@ -104,9 +104,11 @@ async fn wait(
                 refused,
             } => {
                 let place = wait_in(queue, concurrency).await;
-                let refused = |is_lost| Refused {
-                    is_lost,
-                    ..*refused
+                let refused = |is_lost| {
+                    Box::new(Refused {
+                        is_lost,
+                        ..*refused
+                    })
                 };
                 admitted.keep_place(at, place.map_err(refused)?);
             }
@@ -166,7 +168,7 @@ impl Patience {
         waits: Vec<(usize, Wait)>,
         admitted: &mut Admitted,
         wish: &Wish<'_>,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), Box<Refused>> {
         let until = *self
             .until
             .get_or_insert_with(|| Instant::now() + ANSWER_WITHIN);
@@ -190,10 +192,10 @@ impl Patience {
         let Some((limiter, limit, room)) = refusing else {
             return Ok(());
         };
-        Err(Refused {
+        Err(Box::new(Refused {
             left: admitted.left(wish),
             ..limiter.refused(limit, room)
-        })
+        }))
     }
 }
 
@@ -204,7 +206,7 @@ struct Seen {
     requests: Option<Tightest>,
     tokens: Option<Tightest>,
     /// The refusal with the longest wait, which is the true one.
-    refused: Option<Refused>,
+    refused: Option<Box<Refused>>,
     /// What the log of all replicas is to be asked for.
     lacking: Vec<(usize, Limit)>,
 }
@@ -346,8 +348,8 @@ impl Limiter {
 impl Seen {
     fn refuse(&mut self, refused: Refused) {
         let is_longest = |other: &Refused| other.retry_after < refused.retry_after;
-        if self.refused.as_ref().is_none_or(is_longest) {
-            self.refused = Some(refused);
+        if self.refused.as_deref().is_none_or(is_longest) {
+            self.refused = Some(Box::new(refused));
         }
     }
 

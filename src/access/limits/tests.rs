@@ -20,7 +20,10 @@ fn limiter(
 }
 
 async fn admit(limiters: Limiters<'_>, tokens: u64) -> Result<Admitted, Refused> {
-    admitting(limiters, tokens).get().await
+    let admitted = admitting(limiters, tokens).get().await;
+    admitted
+        .map(|admitted| *admitted)
+        .map_err(|refused| *refused)
 }
 
 const fn two<'a>(first: &'a Limiter, second: &'a Limiter) -> Limiters<'a> {

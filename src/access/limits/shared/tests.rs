@@ -56,7 +56,10 @@ fn acquainted(replicas: &[Replica]) {
 async fn ask(limiter: &Limiter, tokens: u64) -> Result<Admitted, Refused> {
     let mut limiters = [None; LIMITERS];
     limiters[0] = Some(limiter);
-    admit(limiters, tokens).get().await
+    let admitted = admit(limiters, tokens).get().await;
+    admitted
+        .map(|admitted| *admitted)
+        .map_err(|refused| *refused)
 }
 
 /// Asks until it is told something else than that Redis is away.
