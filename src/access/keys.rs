@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate, Utc};
 
-use super::budgets::{Allowance, Budget, Fund, Owner};
+use super::budgets::{Allowance, Budget, Fund, Owner, Payers};
 use super::counters::Counters;
 use super::limits::Limiter;
 use super::patterns::Patterns;
@@ -41,6 +41,10 @@ pub struct Key {
     pub may_start_at: bool,
     /// What it may cost.
     pub funds: Vec<Arc<Fund>>,
+    /// Who pays for its requests to models that the team has budgets for, by their names in the configuration, …
+    payers_of_models: HashMap<String, Payers>,
+    /// … and to all others.
+    payers: Payers,
     /// How much it may ask for; None where that is not limited.
     pub limiter: Option<Limiter>,
 }
@@ -109,15 +113,23 @@ impl Keys {
                 let limits = Limits::resolve(key.limits.as_ref(), &field("limits"), document);
                 let budgets = Budget::resolve(key.budget.as_ref(), &field("budget"), document);
                 let key_name: Arc<str> = key.name.as_str().into();
+                let owner = Owner::Key(team.name.clone(), key_name.clone());
+                let funds = counters.funds(&owner, &budgets);
+                let payers =
+                    |of_model: &[Arc<Fund>]| [&funds, of_model, &team.funds].concat().into();
+                let of_models = team.per_model.iter();
                 let entry = Key {
+                    name: key_name,
                     team: team.clone(),
                     models,
                     expires: key.expires.map(|date| date.0),
                     may_start_at: key.start_at,
+                    payers_of_models: of_models
+                        .map(|(model, funds)| (model.clone(), payers(funds)))
+                        .collect(),
+                    payers: payers(&[]),
+                    funds,
                     limiter: counters.limiter("key", &[&name, &key.name], limits),
-                    funds: counters
-                        .funds(&Owner::Key(team.name.clone(), key_name.clone()), &budgets),
-                    name: key_name,
                 };
                 if let Some(first) = keys.by_digest.get(&digest) {
                     let message = format!(
@@ -184,6 +196,12 @@ impl Key {
     /// Whether it may use `model`.
     pub fn may_use(&self, model: &str) -> bool {
         self.team.models.allow(model) && self.models.as_ref().is_none_or(|own| own.allow(model))
+    }
+
+    /// The budgets that pay for its requests to the model of that name in the configuration, besides those of their users: its
+    /// own, the team's for the model, the team's.
+    pub fn payers(&self, model: &str) -> &Payers {
+        self.payers_of_models.get(model).unwrap_or(&self.payers)
     }
 }
 
@@ -373,6 +391,8 @@ mod tests {
             expires: NaiveDate::from_ymd_opt(2027, 1, 1),
             may_start_at: false,
             funds: Vec::new(),
+            payers_of_models: HashMap::new(),
+            payers: [].into(),
             limiter: None,
         };
         let keys = Keys {

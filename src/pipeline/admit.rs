@@ -7,7 +7,6 @@ use super::End;
 use super::asked::Asked;
 use super::caller::Caller;
 use super::fields;
-use super::money;
 use super::record::Record;
 use super::route::until_left;
 use crate::access::limits::{self, Admitted, Left, Limiters, Refused};
@@ -82,8 +81,7 @@ pub(super) fn pass<'a>(
     asked: &Asked<'_>,
     limiters: Limiters<'a>,
 ) -> Soon<'a, Result<Box<Admitted>, Box<Denied>>> {
-    let needs_demand =
-        asked.model.max_output_tokens.is_some() || money::is_budgeted(asked.key, asked.model);
+    let needs_demand = asked.model.max_output_tokens.is_some() || asked.is_budgeted();
     let wished = needs_demand.then(|| asked.demand().output_max).flatten();
     let forecast = asked.snapshot.forecast(asked.model);
     let tokens = forecast.tokens(asked.incoming.body().len(), wished);

@@ -9,6 +9,7 @@ use super::caller::Caller;
 use super::fields;
 use super::gateway::Gateway;
 use crate::access::Key;
+use crate::access::budgets::Payers;
 use crate::config::units;
 use crate::dialect::common::Request;
 use crate::dialect::{Demand, Error, Framing, Incoming, Operation};
@@ -22,6 +23,8 @@ pub struct Asked<'a> {
     pub snapshot: &'a Snapshot,
     pub incoming: &'a Arc<Incoming>,
     pub key: &'a Key,
+    /// The budgets that pay for it besides its user's.
+    pub payers: &'a Payers,
     pub model: &'a Model,
     /// What the `*` of the model's name stands for.
     pub star: &'a str,
@@ -46,6 +49,11 @@ pub struct Asked<'a> {
 }
 
 impl Asked<'_> {
+    /// Whether any budget pays for it.
+    pub fn is_budgeted(&self) -> bool {
+        !self.payers.is_empty() || !self.key.team.per_user.is_empty()
+    }
+
     /// What bounds its use.
     pub fn demand(&self) -> &Demand {
         self.demand.get_or_init(|| Box::new(self.incoming.demand()))

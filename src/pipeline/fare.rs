@@ -9,7 +9,7 @@ use super::asked::Asked;
 use super::bill::Bill;
 use super::bound::Bound;
 use super::gateway::Notice;
-use super::money::{self, Money, Reserved};
+use super::money::{Money, Reserved};
 use super::record::Record;
 use crate::access::limits::{Admitted, Forecast, Left};
 use crate::dialect::{Error, Operation, Usage};
@@ -82,7 +82,7 @@ pub(super) fn pay<'a>(
     bill: &'a Bill,
     record: &Record<'_>,
 ) -> Soon<'a, Paid> {
-    let is_budgeted = money::is_budgeted(asked.key, asked.model);
+    let is_budgeted = asked.is_budgeted();
     let is_capped = asked.model.max_output_tokens.is_some();
     let limiters = asked.snapshot.provider_limiters(&target.provider);
     if !is_budgeted && !is_capped && limiters.is_none() {
@@ -113,7 +113,7 @@ fn afford<'a>(
     mut provider: Option<Box<Admitted>>,
 ) -> Soon<'a, Paid> {
     let left = provider.as_ref().map_or_else(Left::default, |one| one.left);
-    let is_free = asked.demand().is_free || !money::is_budgeted(asked.key, asked.model);
+    let is_free = asked.demand().is_free || !asked.is_budgeted();
     let reserving = match is_free {
         true => Soon::Now(Ok(Reserved::default())),
         false => Money::reserve(asked, target, bill),

@@ -144,18 +144,20 @@ async fn serve(
         false => incoming.model.as_str().into(),
     };
     record.model = Some((name, model.clone()));
+    let payers = key.payers(&model.name);
     let asked = Asked {
         gateway,
         snapshot,
         incoming: &incoming,
         key: &key,
+        payers,
         model,
         star,
         framing: ask.framing,
         fields: surface::passed_on(&caller.head().headers),
         deadline: asked::deadline(caller, model.total)?,
         start_at: asked::start_at(caller, &key, model)?,
-        is_thrifty: money::is_thrifty(gateway, &key, model, &incoming),
+        is_thrifty: money::is_thrifty(gateway, &key, payers, &incoming),
         is_metered: surface::wants_cost(&caller.head().headers, &incoming),
         keeps_alive: incoming.stream
             && model.has_gates()

@@ -13,11 +13,11 @@ use super::gateway::{Gateway, Notice};
 use super::not_priced;
 use crate::access::Key;
 use crate::access::budgets::{
-    Allowance, Budget, Fund, Owner, Page, Part, Reached, Refusal, Treasury, Unbounded, WAITING_MAX,
+    Allowance, Budget, Fund, Page, Part, Payers, Refusal, Treasury, Unbounded, WAITING_MAX,
     WhenSpent,
 };
 use crate::dialect::{Error, Incoming, Kind, Paid};
-use crate::route::{Model, Target};
+use crate::route::Target;
 use crate::soon::Soon;
 use crate::spend::ledger::USER_MAX;
 use crate::spend::{NoBound, Usd, Why, Worst, output_bound};
@@ -25,41 +25,34 @@ use crate::spend::{NoBound, Usd, Why, Worst, output_bound};
 /// How long a caller who was refused because of requests that run shall wait: nobody knows when they end.
 const HELD_WAIT: std::time::Duration = std::time::Duration::from_secs(1);
 
-/// No more budgets than these pay for most requests.
-const FUNDS_MOST: usize = 4;
-
 /// What is set aside for a request. Dropped before anything was called, it goes back.
 #[derive(Default)]
 pub struct Money {
-    /// In budgets that are never exceeded.
-    parts: Vec<(Arc<Fund>, Part)>,
-    /// Budgets that only count.
-    counting: Vec<(Arc<Fund>, Arc<Page>)>,
+    /// The budgets that pay, if any do; …
+    payers: Option<Payers>,
+    /// … and what is taken of each.
+    taken: Vec<Taken>,
     /// The tokens of all answers that money is reserved for.
     pub output_tokens: Option<u64>,
 }
 
-/// Whether anybody's money pays for a request.
-pub fn is_budgeted(key: &Key, model: &Model) -> bool {
-    funds(key, model).next().is_some() || !key.team.per_user.is_empty()
-}
-
-/// Every fund that pays for a request besides its user's: the key's, the team's for the model, the team's.
-fn funds<'a>(key: &'a Key, model: &'a Model) -> impl Iterator<Item = &'a Arc<Fund>> + Clone {
-    let of_model = key.team.per_model.get(&*model.name);
-    let of_model = of_model.map_or(&[][..], Vec::as_slice);
-    key.funds.iter().chain(of_model).chain(&key.team.funds)
+/// What is taken of a budget.
+enum Taken {
+    /// Of one that is never exceeded.
+    Part(Part),
+    /// Nothing: it only counts.
+    Counted(Arc<Page>),
 }
 
 /// Whether one of the budgets is spent that then want the cheapest target.
-pub fn is_thrifty(gateway: &Gateway, key: &Key, model: &Model, incoming: &Incoming) -> bool {
+pub fn is_thrifty(gateway: &Gateway, key: &Key, payers: &[Arc<Fund>], incoming: &Incoming) -> bool {
     let treasury = &gateway.treasury;
     let is_cheapest = |budget: &Budget| budget.when_spent == WhenSpent::Cheapest;
     let is_spent = |fund: &Fund| {
         let standing = fund.page(treasury, treasury.now()).standing();
         standing.spent >= fund.budget.usd + standing.adjusted
     };
-    let mut of_all = funds(key, model).filter(|fund| is_cheapest(&fund.budget));
+    let mut of_all = payers.iter().filter(|fund| is_cheapest(&fund.budget));
     if of_all.any(|fund| is_spent(fund)) {
         return true;
     }
@@ -100,132 +93,146 @@ impl Money {
         target: &Target,
         bill: &Bill,
     ) -> Soon<'a, Result<Reserved, Error>> {
-        let Asked {
-            gateway,
-            key,
-            model,
-            ..
-        } = asked;
-        let time = gateway.treasury.time(bill.time);
-        let page = |fund: &Fund| fund.page(&gateway.treasury, time);
-        let of_users = key.team.per_user.iter();
-        let of_user = funds_of_user(of_users, asked.incoming, &gateway.treasury, time);
-        let of_user: Vec<_> = of_user.collect();
-        let all = || of_user.iter().chain(funds(key, model));
-        let hard = || all().filter(|fund| fund.is_hard());
-        let counting = all().filter(|fund| !fund.is_hard());
-        let mut money = Self {
-            parts: Vec::new(),
-            counting: counting.map(|fund| (fund.clone(), page(fund))).collect(),
-            output_tokens: None,
-        };
-        let Some(first) = hard().next() else {
-            return Soon::Now(Ok((money, None)));
-        };
-        let worst = match worst(&first.owner, hard(), asked, target, bill) {
+        let treasury = &asked.gateway.treasury;
+        let time = treasury.time(bill.time);
+        let payers = payers(asked, time);
+        let worst = match worst(&payers, asked, target, bill) {
             Ok(worst) => worst,
             Err(error) => return Soon::Now(Err(error)),
         };
-        let choices = asked.demand().choices;
-        money.output_tokens = Some(worst.output_max().saturating_mul(choices));
         let (amount, now) = (worst.usd(), Instant::now());
-        money.parts.reserve(FUNDS_MOST);
-        for fund in hard() {
-            let Some(part) = page(fund).take(fund.budget.usd, amount, now) else {
-                // What was taken of others goes back.
-                money.parts.clear();
-                let hard = hard().cloned().collect();
-                return Soon::later(money.wait(hard, worst, asked, time));
-            };
-            money.parts.push((fund.clone(), part));
-        }
+        let take = |fund: &Arc<Fund>| {
+            let page = fund.page(treasury, time);
+            match fund.is_hard() {
+                true => page.take(fund.budget.usd, amount, now).map(Taken::Part),
+                false => Some(Taken::Counted(page)),
+            }
+        };
+        let Some(taken) = payers.iter().map(take).collect() else {
+            // What was taken of some has gone back.
+            return Soon::later(Self::wait(payers, worst, asked, time));
+        };
+        let is_bounded = payers.iter().any(|fund| fund.is_hard());
+        let money = Self {
+            payers: Some(payers),
+            taken,
+            output_tokens: is_bounded.then(|| output_tokens(worst.output_max(), asked)),
+        };
         Soon::Now(Ok((money, None)))
     }
 
     /// Reserves in one budget after the other, as much as all of them have.
     async fn wait(
-        mut self,
-        hard: Vec<Arc<Fund>>,
+        payers: Payers,
         worst: Worst,
         asked: &Asked<'_>,
         time: DateTime<Utc>,
     ) -> Result<Reserved, Error> {
-        let demand = asked.demand();
         let mut amount = worst.usd();
-        for fund in hard {
-            let floor = fund.budget.floor_tokens.max(demand.output_min);
-            let need = worst.usd_for(floor.min(worst.output_max())).min(amount);
+        let mut money = Self::default();
+        for fund in &*payers {
             let page = fund.page(&asked.gateway.treasury, time);
+            if !fund.is_hard() {
+                money.taken.push(Taken::Counted(page));
+                continue;
+            }
+            let floor = fund.budget.floor_tokens.max(asked.demand().output_min);
+            let need = worst.usd_for(floor.min(worst.output_max())).min(amount);
             let reserved = page
                 .reserve(fund.budget.usd, need, amount, fund.budget.wait, WAITING_MAX)
                 .await;
-            let part = reserved.map_err(|refusal| refused(&fund, refusal, need, &page))?;
+            let part = reserved.map_err(|refusal| refused(fund, refusal, need, &page))?;
             amount = part.amount();
-            self.parts.push((fund, part));
+            money.taken.push(Taken::Part(part));
         }
+        money.payers = Some(payers);
+        let output_max = match amount == worst.usd() {
+            true => worst.output_max(),
+            false => worst.fitting(amount).unwrap_or(0),
+        };
+        money.output_tokens = Some(output_tokens(output_max, asked));
         if amount == worst.usd() {
-            return Ok((self, None));
+            return Ok((money, None));
         }
         // What is reserved is what the answer that is asked for can cost, in all budgets alike.
-        let output_max = worst.fitting(amount).unwrap_or(0);
-        self.output_tokens = Some(output_max.saturating_mul(demand.choices));
         let amount = worst.usd_for(output_max);
-        self.parts
-            .iter_mut()
-            .for_each(|(_, part)| part.shrink(amount));
-        Ok((self, Some(output_max)))
+        for taken in &mut money.taken {
+            if let Taken::Part(part) = taken {
+                part.shrink(amount);
+            }
+        }
+        Ok((money, Some(output_max)))
     }
 
     /// A provider is about to be called.
     pub fn spend(&mut self) {
-        self.parts
-            .iter_mut()
-            .for_each(|(_, part)| part.is_called = true);
+        for taken in &mut self.taken {
+            if let Taken::Part(part) = taken {
+                part.is_called = true;
+            }
+        }
     }
 
     /// The request cost so much; None if nobody can say, though it had a price: then all that was reserved counts.
     pub fn settle(self, cost: Option<Usd>, notify: &dyn Fn(Notice)) {
+        let Some(payers) = &self.payers else {
+            return;
+        };
         let now = Instant::now();
-        for (fund, part) in self.parts {
-            let reserved = part.amount();
-            let cost = cost.unwrap_or(reserved);
-            let reached = part.settle(cost, &fund.budget, now);
-            // What has no bound was left out of it, where that is allowed.
-            if cost > reserved && fund.budget.allow.is_empty() {
+        for (fund, taken) in payers.iter().zip(self.taken) {
+            let reached = match taken {
+                Taken::Counted(page) => page.add(cost.unwrap_or_default(), &fund.budget),
+                Taken::Part(part) => {
+                    let reserved = part.amount();
+                    let cost = cost.unwrap_or(reserved);
+                    // What has no bound was left out of it, where that is allowed.
+                    if cost > reserved && fund.budget.allow.is_empty() {
+                        let fund = fund.clone();
+                        notify(Notice::Overshot {
+                            fund,
+                            reserved,
+                            cost,
+                        });
+                    }
+                    part.settle(cost, &fund.budget, now)
+                }
+            };
+            for reached in reached {
                 let fund = fund.clone();
-                notify(Notice::Overshot {
-                    fund,
-                    reserved,
-                    cost,
-                });
+                notify(Notice::Reached { fund, reached });
             }
-            tell(&fund, reached, notify);
-        }
-        for (fund, page) in self.counting {
-            let reached = page.add(cost.unwrap_or_default(), &fund.budget);
-            tell(&fund, reached, notify);
         }
     }
 }
 
-/// Tells of the shares that are reached now.
-fn tell(fund: &Arc<Fund>, reached: Vec<Reached>, notify: &dyn Fn(Notice)) {
-    for reached in reached {
-        notify(Notice::Reached {
-            fund: fund.clone(),
-            reached,
-        });
+/// The budgets that pay for a request at a time: its user's, its key's and its team's.
+fn payers(asked: &Asked<'_>, time: DateTime<Utc>) -> Payers {
+    let of_users = &asked.key.team.per_user;
+    if of_users.is_empty() {
+        return asked.payers.clone();
     }
+    let of_users = of_users.iter();
+    let of_user = funds_of_user(of_users, asked.incoming, &asked.gateway.treasury, time);
+    of_user.chain(asked.payers.iter().cloned()).collect()
 }
 
-/// What a request can cost at the most, as far as every one of the budgets asks for it.
-fn worst<'f>(
-    owner: &Owner,
-    hard: impl Iterator<Item = &'f Arc<Fund>> + Clone,
+/// The tokens of all choices of an answer, each so long.
+fn output_tokens(output_max: u64, asked: &Asked<'_>) -> u64 {
+    output_max.saturating_mul(asked.demand().choices)
+}
+
+/// What a request can cost at the most, as far as every one of the budgets that are never exceeded asks for it; nothing where
+/// none is.
+fn worst(
+    payers: &[Arc<Fund>],
     asked: &Asked<'_>,
     target: &Target,
     bill: &Bill,
 ) -> Result<Worst, Error> {
+    let hard = payers.iter().filter(|fund| fund.is_hard());
+    let Some(owner) = hard.clone().next().map(|fund| &fund.owner) else {
+        return Ok(Worst::NOTHING);
+    };
     let Some(tariff) = &bill.tariff else {
         let message = format!(
             "the target `{}` has no price, and the budget of {owner} is never exceeded",

@@ -32,6 +32,9 @@ pub struct Fund {
     pages: Pages,
 }
 
+/// The budgets that pay for a request. Every request has them until it is settled: one count for all of them.
+pub type Payers = Arc<[Arc<Fund>]>;
+
 /// Where its pages are.
 enum Pages {
     /// In a book.

@@ -30,7 +30,7 @@ pub use adjust::{Adjusted, NotAdjusted, Order};
 pub use adjustments::KIND as ADJUST;
 pub use alert::{Alert, Alerter, AlerterState};
 pub use book::Book;
-pub use fund::{Fund, Treasury};
+pub use fund::{Fund, Payers, Treasury};
 pub use kind::Kind;
 pub use owner::Owner;
 pub use page::{Opening, Page};
