@@ -8,7 +8,7 @@ use parking_lot::MutexGuard;
 use super::gauge::{Counts, Gauge, Next, Slot};
 use super::shared::{Effect, Errand, Line, Share, Taken, Wait};
 use super::tally::Places;
-use super::told::{AMOUNT_MAX, Left, Limit, PLACES, Refused};
+use super::told::{AMOUNT_MAX, Left, Limit, PLACES, Refused, UNITS};
 use super::{LIMITERS, Limiter, Limiters, Queue, SLOT, SLOT_WAIT, Seen, slots_of};
 use crate::access::budgets::Part;
 use crate::config::limits::Concurrency;
@@ -229,18 +229,18 @@ impl Admitted {
         });
         for (at, (limiter, counts)) in indexed(&asked.limiters, counts) {
             let gauge = &limiter.gauge;
-            if gauge.shared().is_some() {
-                entered.shared.reserve(limiter.windows.len());
-            }
             let slot = self.slots[at].get_or_insert_with(|| Slot::idle(gauge));
+            let Some(shared) = gauge.shared() else {
+                slot.counted = limiter.places;
+                counts
+                    .tally
+                    .add(limiter.places, amounts(asked.tokens), asked.now);
+                continue;
+            };
+            entered.shared.reserve(limiter.windows.len());
             for (place, _) in limiter.windows.iter().copied() {
                 let limit = PLACES[place];
                 let amount = limit.amount(asked.tokens);
-                let Some(shared) = gauge.shared() else {
-                    counts.tally.add(place, amount, asked.now);
-                    slot.counted.add(place);
-                    continue;
-                };
                 let line = counts.line_of(place, shared);
                 let mut newest = self.shares.iter_mut().rev();
                 let share = newest.find(|share| share.is_of(gauge, limit));
@@ -285,11 +285,11 @@ impl Admitted {
                 counted,
             } = &mut slot;
             let mut counts = gauge.lock();
-            for place in counted.and(those).iter() {
-                let before = PLACES[place].amount(entered.tokens);
-                let used = used.min(AMOUNT_MAX);
-                counts.tally.amend(place, entered.time, before, used);
-            }
+            let before = amounts(entered.tokens);
+            let after = [0, used.min(AMOUNT_MAX)];
+            counts
+                .tally
+                .amend(counted.and(those), entered.time, before, after);
             let of_one = entered.shared.iter();
             let of_one = of_one.filter(|one| one.at == at && those.has(one.place));
             let errands = settle_shared(of_one, used, &mut counts, gauge);
@@ -301,6 +301,11 @@ impl Admitted {
             next.into_iter().for_each(Next::tell);
         }
     }
+}
+
+/// What a request of so many tokens takes, of each unit.
+fn amounts(tokens: u64) -> [u64; UNITS.len()] {
+    [1, tokens.min(AMOUNT_MAX)]
 }
 
 /// Settles what a request has taken of counts that replicas share, of one gauge.

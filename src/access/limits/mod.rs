@@ -32,6 +32,7 @@ use crate::spend::Usd;
 use admitted::{Asked, Lacking, Locked, Place, Wish};
 use gauge::Counts;
 use shared::{Lease, Look, Outcome, Share, Wait};
+use tally::Places;
 use told::PLACES;
 
 /// How many limiters a request passes at most: those of its key, team, model and provider.
@@ -58,6 +59,8 @@ pub struct Limiter {
     whose: String,
     /// How much of each limit that is set, by its place.
     windows: Box<[(usize, u64)]>,
+    /// Those places.
+    places: Places,
     concurrency: Option<Concurrency>,
     /// What was counted.
     gauge: Arc<Gauge>,
@@ -225,9 +228,13 @@ impl Limiter {
     pub fn new(whose: String, limits: &Limits, gauge: Arc<Gauge>) -> Self {
         let all = limits.requests.iter().chain(&limits.tokens).enumerate();
         let set = all.filter_map(|(place, max)| Some((place, (*max)?.get())));
+        let windows: Box<[_]> = set.collect();
+        let mut places = Places::default();
+        windows.iter().for_each(|(place, _)| places.add(*place));
         Self {
             whose,
-            windows: set.collect(),
+            windows,
+            places,
             concurrency: limits.concurrency,
             gauge,
         }

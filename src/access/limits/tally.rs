@@ -1,33 +1,37 @@
 //! What one process has admitted under all limits of a key, team, model or provider.
 //!
 //! Every request is counted in up to eight windows of each of its limiters, on whichever core it runs. What it adds is
-//! therefore put down in one place for all of them, a few cache lines; the logs behind it are touched only when something of
-//! them gets too old, or a new entry begins.
+//! therefore put down once for all of them, in one cache line; the logs behind it are touched only when something of them gets
+//! too old, or a new entry begins.
 
 use std::time::{Duration, Instant};
 
 use super::span::Span;
-use super::told::{PLACES, window_of};
+use super::told::{PLACES, UNITS, window_of};
 use crate::config::limits::WINDOWS;
 
 /// Counts, by the places of their limits.
+///
+/// All that was ever added is one number for requests and one for tokens: the count of a window is what of it is not gone. So
+/// a request that is added, and one that is amended soon, changes two numbers, however many windows count it.
 #[derive(Debug, Default)]
 #[repr(C)]
 pub struct Tally {
     /// Of which the last entry takes in what is added.
     open: Places,
+    /// Of which there is a log.
+    known: Places,
     /// Before this nothing gets too old, and what is open stays so.
     still_until: Option<Instant>,
-    counts: [Count; PLACES.len()],
+    /// All that was added, of each unit.
+    added: [u64; UNITS.len()],
+    /// What was entered then or later is in the last entry of each known window of the unit; None where nobody knows.
+    last_since: [Option<Instant>; UNITS.len()],
+    /// What of that counts no more, or never did.
+    gone: [u64; PLACES.len()],
+    /// How much of it the last entry of the log knows.
+    told: [u64; PLACES.len()],
     logs: [Option<Box<Span>>; PLACES.len()],
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Count {
-    /// What counts in all.
-    used: u64,
-    /// By how much the last entry of the log is behind.
-    fresh: i64,
 }
 
 /// Some of the places, as a bit for each.
@@ -56,9 +60,17 @@ impl Places {
         self.0 & 1 << place != 0
     }
 
+    /// Those of each unit.
+    const OF_UNITS: [Self; UNITS.len()] = [Self(!Self::TOKENS.0), Self::TOKENS];
+
     /// Those that are in both.
     pub const fn and(self, other: Self) -> Self {
         Self(self.0 & other.0)
+    }
+
+    /// Those that are not in the other.
+    const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
     }
 
     /// One after the other.
@@ -79,30 +91,47 @@ impl Tally {
     /// What counts for the limit of that place.
     #[inline]
     pub const fn used(&self, place: usize) -> u64 {
-        self.counts[place].used
-    }
-
-    /// Enters what is admitted.
-    #[inline]
-    pub fn add(&mut self, place: usize, amount: u64, now: Instant) {
-        if !self.open.has(place) {
-            self.begin(place, now);
+        match self.known.has(place) {
+            true => self.added[unit_of(place)].wrapping_sub(self.gone[place]),
+            false => 0,
         }
-        self.counts[place].change(0, amount);
     }
 
-    /// Puts `used` in the place of `before`, which was added at the time `at`. What counts no more stays as it was.
+    /// Enters what is admitted: so much of each unit, in those windows.
     #[inline]
-    pub fn amend(&mut self, place: usize, at: Instant, before: u64, used: u64) {
-        let (count, Some(log)) = (&mut self.counts[place], &mut self.logs[place]) else {
-            return;
-        };
-        if log.is_in_last(at) {
-            count.change(before, used);
-        } else {
-            count.enter(log);
-            log.amend(at, before, used);
-            count.used = log.counted();
+    pub fn add(&mut self, places: Places, amounts: [u64; UNITS.len()], now: Instant) {
+        if self.open != places || self.known != places {
+            self.make_ready(places, amounts, now);
+        }
+        for (added, amount) in self.added.iter_mut().zip(amounts) {
+            *added = added.wrapping_add(amount);
+        }
+    }
+
+    /// Puts `used` in the place of `before`, which was added in those windows at the time `at`. What counts no more stays as it
+    /// was.
+    #[inline]
+    pub fn amend(
+        &mut self,
+        places: Places,
+        at: Instant,
+        before: [u64; UNITS.len()],
+        used: [u64; UNITS.len()],
+    ) {
+        for (unit, of_unit) in Places::OF_UNITS.into_iter().enumerate() {
+            let those = places.and(of_unit);
+            if those == Places::default() {
+                continue;
+            }
+            let is_in_last = self.last_since[unit].is_some_and(|since| since <= at);
+            if is_in_last && those == self.known.and(of_unit) {
+                let by = used[unit].wrapping_sub(before[unit]);
+                self.added[unit] = self.added[unit].wrapping_add(by);
+            } else {
+                those
+                    .iter()
+                    .for_each(|place| self.amend_log(place, at, before[unit], used[unit]));
+            }
         }
     }
 
@@ -125,52 +154,84 @@ impl Tally {
     /// The log of a place, with all that was added.
     fn log(&mut self, place: usize) -> Option<&mut Span> {
         let log = self.logs[place].as_deref_mut()?;
-        self.counts[place].enter(log);
+        let added = self.added[unit_of(place)];
+        let told = std::mem::replace(&mut self.told[place], added);
+        log.change_last(added.wrapping_sub(told).cast_signed());
         Some(log)
     }
 
-    /// Begins an entry.
+    /// The count of a place is that of its log.
+    const fn is_counted(&mut self, place: usize, counted: u64) {
+        self.gone[place] = self.added[unit_of(place)].wrapping_sub(counted);
+    }
+
+    /// Begins entries where none is open, and leaves out what else there is a log of.
     #[cold]
+    fn make_ready(&mut self, places: Places, amounts: [u64; UNITS.len()], now: Instant) {
+        for place in places.without(self.open).iter() {
+            self.begin(place, now);
+        }
+        for place in self.known.without(places).iter() {
+            self.log(place);
+            let amount = amounts[unit_of(place)];
+            self.gone[place] = self.gone[place].wrapping_add(amount);
+            self.told[place] = self.told[place].wrapping_add(amount);
+        }
+    }
+
     fn begin(&mut self, place: usize, now: Instant) {
-        let log = self.logs[place].get_or_insert_with(|| Box::new(Span::new(window_of(place))));
-        self.counts[place].enter(log);
-        log.add(0, now);
+        let unit = unit_of(place);
+        if !self.known.has(place) {
+            self.known.add(place);
+            self.logs[place] = Some(Box::new(Span::new(window_of(place))));
+            self.is_counted(place, 0);
+        }
+        if let Some(log) = self.log(place) {
+            log.add(0, now);
+            let changes = log.changes_after(now);
+            self.still_until = earlier(self.still_until, changes);
+        }
         self.open.add(place);
-        self.still_until = earlier(self.still_until, log.changes_after(now));
+        self.last_since[unit] = Some(now);
+    }
+
+    #[cold]
+    fn amend_log(&mut self, place: usize, at: Instant, before: u64, used: u64) {
+        if let Some(log) = self.log(place) {
+            log.amend(at, before, used);
+            let counted = log.counted();
+            self.is_counted(place, counted);
+        }
     }
 
     /// Lets go what is too old, and ends entries that take in no more.
     #[cold]
     fn settle_down(&mut self, now: Instant) {
         self.still_until = None;
-        for (place, log) in self.logs.iter_mut().enumerate() {
-            let Some(log) = log else { continue };
-            let count = &mut self.counts[place];
-            count.enter(log);
-            count.used = log.used(now);
-            if !log.is_open(now) {
+        for place in self.known.iter() {
+            let Some(log) = self.log(place) else { continue };
+            let counted = log.used(now);
+            let (is_open, has_last) = (log.is_open(now), log.is_in_last(now));
+            let changes = log.changes_after(now);
+            self.is_counted(place, counted);
+            self.still_until = earlier(self.still_until, changes);
+            if !is_open {
                 self.open.remove(place);
             }
-            self.still_until = earlier(self.still_until, log.changes_after(now));
+            if !has_last {
+                self.last_since[unit_of(place)] = None;
+            }
         }
     }
 }
 
-fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
-    one.into_iter().chain(other).min()
+/// The unit of the limit at that place.
+const fn unit_of(place: usize) -> usize {
+    place / WINDOWS.len()
 }
 
-impl Count {
-    const fn change(&mut self, before: u64, now: u64) {
-        let by = now.cast_signed().wrapping_sub(before.cast_signed());
-        self.used = self.used.saturating_add_signed(by);
-        self.fresh = self.fresh.wrapping_add(by);
-    }
-
-    /// Brings the log up to date.
-    fn enter(&mut self, log: &mut Span) {
-        log.change_last(std::mem::take(&mut self.fresh));
-    }
+fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    one.into_iter().chain(other).min()
 }
 
 #[cfg(test)]
@@ -196,6 +257,9 @@ mod tests {
             ]
             .prop_map(Step::Pass),
             (1_u8.., 0..1_000_u64).prop_map(|(places, amount)| Step::Add(places, amount)),
+            // Mostly the same ones.
+            (0..1_000_u64).prop_map(|amount| Step::Add(0b0011_0111, amount)),
+            (0..1_000_u64).prop_map(|amount| Step::Add(0b0011_0111, amount)),
             (0..40_usize, 0..2_000_u64).prop_map(|(ago, used)| Step::Amend(ago, used)),
         ]
     }
@@ -207,26 +271,28 @@ mod tests {
             let mut now = Instant::now();
             let mut tally = Tally::default();
             let mut logs: Vec<_> = (0..PLACES.len()).map(|place| Span::new(window_of(place))).collect();
-            let mut added: Vec<(Instant, Places, u64)> = Vec::new();
+            let mut added: Vec<(Instant, Places, [u64; 2])> = Vec::new();
             for step in steps {
                 match step {
                     Step::Pass(nanoseconds) => now += Duration::from_nanos(nanoseconds),
                     Step::Add(places, amount) => {
                         tally.pass(now);
+                        tally.add(Places(places), [1, amount], now);
                         for place in Places(places).iter() {
-                            tally.add(place, amount, now);
                             logs[place].used(now);
-                            logs[place].add(amount, now);
+                            logs[place].add([1, amount][unit_of(place)], now);
                         }
-                        added.push((now, Places(places), amount));
+                        added.push((now, Places(places), [1, amount]));
                     }
                     Step::Amend(ago, used) => {
                         let Some(at) = added.len().checked_sub(ago + 1) else { continue };
                         let (time, places, before) = added[at];
+                        let used = [used % 3, used];
                         added[at].2 = used;
+                        tally.amend(places, time, before, used);
                         for place in places.iter() {
-                            tally.amend(place, time, before, used);
-                            logs[place].amend(time, before, used);
+                            let unit = unit_of(place);
+                            logs[place].amend(time, before[unit], used[unit]);
                         }
                     }
                 }
