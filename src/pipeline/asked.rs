@@ -43,7 +43,7 @@ pub struct Asked<'a> {
     /// Whether the caller is told from time to time that his stream is still to come, as it may be held back for long.
     pub keeps_alive: bool,
     /// What bounds its use, once somebody has asked.
-    pub demand: OnceLock<Box<Demand>>,
+    pub demand: OnceLock<Demand>,
     /// What is asked in the common form, once somebody has asked; None if it cannot be read.
     pub request: OnceLock<Option<Box<Request>>>,
 }
@@ -56,7 +56,7 @@ impl Asked<'_> {
 
     /// What bounds its use.
     pub fn demand(&self) -> &Demand {
-        self.demand.get_or_init(|| Box::new(self.incoming.demand()))
+        self.demand.get_or_init(|| self.incoming.demand())
     }
 
     /// What is asked in the common form, if it can be read.

@@ -20,7 +20,7 @@ use crate::dialect::{Error, Incoming, Kind, Paid};
 use crate::route::Target;
 use crate::soon::Soon;
 use crate::spend::ledger::USER_MAX;
-use crate::spend::{NoBound, Usd, Why, Worst, output_bound};
+use crate::spend::{NoBound, Usd, Why, Worst};
 
 /// How long a caller who was refused because of requests that run shall wait: nobody knows when they end.
 const HELD_WAIT: std::time::Duration = std::time::Duration::from_secs(1);
@@ -249,16 +249,12 @@ fn worst(
     ];
     let allowed = kinds.into_iter().filter(|(kind, _)| is_allowed(*kind));
     let allowed: Vec<Paid> = allowed.flat_map(|(_, paid)| paid).copied().collect();
-    let output_bound = asked
-        .model
-        .max_output_tokens
-        .or_else(|| output_bound(&target.model));
     let worst = Worst::of(
         asked.demand(),
         &target.model,
         tariff,
         bill.time,
-        output_bound,
+        asked.model.max_output_tokens,
         &allowed,
     );
     worst.map_err(|none| {

@@ -1,7 +1,6 @@
 //! What a provider may count beside the bytes of a request: its own words around tools, and media by the item.
 
 use super::family::Family;
-use super::memo::{Memo, remembered};
 
 /// Allowances of a family, in tokens. Each is above what any recording shows; docs/bounds.md tells by how much.
 #[derive(Clone, Copy, Debug)]
@@ -105,13 +104,8 @@ pub(super) const fn audio_tokens(bytes: u64) -> u64 {
 /// Whether a model searches, or runs tools, unasked: Groq's Compound, Perplexity's Sonar, OpenAI's search models, deep
 /// research, and what OpenRouter calls `:online`.
 pub(super) fn searches_unasked(model: &str) -> bool {
-    thread_local! {
-        static MEMO: Memo<bool> = Memo::default();
-    }
-    remembered(&MEMO, model, |model| {
-        let model = model.to_ascii_lowercase();
-        ["compound", "sonar", "-search-", "deep-research", ":online"]
-            .iter()
-            .any(|name| model.contains(name))
-    })
+    let model = model.to_ascii_lowercase();
+    ["compound", "sonar", "-search-", "deep-research", ":online"]
+        .iter()
+        .any(|name| model.contains(name))
 }

@@ -60,12 +60,6 @@ impl Limits {
     }
 }
 
-/// The longest answer that a model gives, in tokens.
-#[must_use]
-pub fn output_bound(model: &str) -> Option<u64> {
-    Some(Limits::of(model)?.output)
-}
-
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
@@ -132,7 +126,7 @@ mod tests {
             assert_eq!(limits, Some(Limits { output, window }), "{model}");
         }
         for model in ["", "o1x", "my-model", "gpt-9", "claude-opus-9"] {
-            assert_eq!(output_bound(model), None, "{model}");
+            assert_eq!(Limits::of(model), None, "{model}");
         }
     }
 

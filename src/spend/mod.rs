@@ -20,7 +20,7 @@ mod worst;
 
 pub use estimate::input_tokens;
 pub use family::Family;
-pub use limits::{Limits, output_bound};
+pub use limits::Limits;
 pub use output::{Output, output_tokens};
 pub use unreported::Unreported;
 pub use usd::Usd;

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use super::prices::{Change, Place, Prices, Tariff};
 use super::tokens::Tokens;
-use super::{Family, NoBound, Why, Worst, output_bound};
+use super::{Family, NoBound, Why, Worst};
 use crate::dialect::common::{Context, Delta};
 use crate::dialect::recorded::{self, Recorded};
 use crate::dialect::{
@@ -173,7 +173,7 @@ impl<'a> Exchange<'a> {
         } = self;
         let flat = flat();
         let known = tariff.unwrap_or(&flat);
-        let worst = Worst::of(demand, model, known, time, output_bound(model), &[]);
+        let worst = Worst::of(demand, model, known, time, None, &[]);
         let worst = match worst {
             Ok(worst) => worst,
             Err(NoBound { why, .. }) => {

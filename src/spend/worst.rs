@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use super::allowance::{Allowance, audio_seconds, audio_tokens, image_tokens, searches_unasked};
 use super::family::Family;
 use super::limits::Limits;
+use super::memo::{Memo, remembered};
 use super::prices::{Atto, Highest, Rates, Tariff, Unpriced};
 use super::usd::Usd;
 use crate::dialect::demand::OUTPUT_MIN;
@@ -19,15 +20,16 @@ use crate::dialect::{Demand, Paid, Tier};
 /// that is asked for, and the standard one below it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Worst {
-    /// The answer's cost is that of the dearest.
-    lines: Vec<Line>,
+    /// The answer's cost is that of the dearest of this and of more, which there seldom are.
+    line: Line,
+    more: Vec<Line>,
     output_max: u64,
     input_max: u64,
     choices: u64,
 }
 
 /// One of the prices that may be in force, in atto-dollars.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Line {
     fixed: i128,
     /// For one token of all choices together.
@@ -71,8 +73,8 @@ impl fmt::Display for Why {
 }
 
 impl Worst {
-    /// What `demand` can cost at `time` of `model` (by the name that its provider knows it by). `output_bound` is the longest
-    /// answer that the model can give, if that is known. Of kinds that are `allowed`, what has no bound is left out.
+    /// What `demand` can cost at `time` of `model` (by the name that its provider knows it by). `longest` is the longest answer
+    /// that it gives, where that is not the one that is published. Of kinds that are `allowed`, what has no bound is left out.
     ///
     /// What the model's context window bounds is bounded by that, if it is known: then the whole window is paid for.
     ///
@@ -83,22 +85,23 @@ impl Worst {
         model: &str,
         tariff: &Tariff,
         time: DateTime<Utc>,
-        output_bound: Option<u64>,
+        longest: Option<u64>,
         allowed: &[Paid],
     ) -> Result<Self, NoBound> {
         if demand.is_free {
             return Ok(Self::NOTHING);
         }
-        let window = Limits::of(model).and_then(|limits| limits.window);
-        let fills_window = fills_window(demand, model, window, allowed)?;
-        let family = Family::of(model);
-        let output_max = match (demand.choices, demand.output_max, output_bound.or(window)) {
+        let facts = Facts::of(model);
+        let window = facts.limits.and_then(|limits| limits.window);
+        let fills_window = fills_window(demand, facts, allowed)?;
+        let published = facts.limits.map(|limits| limits.output);
+        let output_max = match (demand.choices, demand.output_max, longest.or(published)) {
             (0, _, _) => 0,
             (_, Some(asked), Some(bound)) => asked.max(OUTPUT_MIN).min(bound),
             (_, Some(one), None) | (_, None, Some(one)) => one.max(OUTPUT_MIN),
             (_, None, None) => return Err(NoBound::new(demand.output_param, Why::Answer)),
         };
-        let input = Input::of(demand, model, family, window, fills_window);
+        let input = Input::of(demand, model, facts.family, window, fills_window);
         let tier = match demand.tier {
             Tier::Priority if allowed.contains(&Paid::Tier) => Tier::Standard,
             tier => tier,
@@ -108,19 +111,15 @@ impl Worst {
             Unpriced::Now => NoBound::new("model", Why::Price),
             Unpriced::Tier => NoBound::new(demand.tier_param, Why::Paid(Paid::Tier)),
         })?;
-        let mut lines: Vec<Line> = Vec::new();
-        for rates in rates {
-            let line = Line {
-                fixed: input.atto(rates, demand.caches_for_an_hour),
-                token: rates.highest_output().atto(demand.choices),
-            };
-            let is_covered = |other: &Line| other.fixed >= line.fixed && other.token >= line.token;
-            if !lines.iter().any(is_covered) {
-                lines.push(line);
-            }
-        }
+        let mut lines = rates.map(|rates| Line {
+            fixed: input.atto(rates, demand.caches_for_an_hour),
+            token: rates.highest_output().atto(demand.choices),
+        });
+        let line = lines.next().unwrap_or_default();
+        let is_dearer = |one: &Line| one.fixed > line.fixed || one.token > line.token;
         Ok(Self {
-            lines,
+            line,
+            more: lines.filter(is_dearer).collect(),
             output_max,
             input_max: input.all,
             choices: demand.choices,
@@ -129,11 +128,16 @@ impl Worst {
 
     /// Of what nobody bills for.
     pub const NOTHING: Self = Self {
-        lines: Vec::new(),
+        line: Line { fixed: 0, token: 0 },
+        more: Vec::new(),
         output_max: 0,
         input_max: 0,
         choices: 0,
     };
+
+    fn lines(&self) -> impl Iterator<Item = &Line> {
+        [&self.line].into_iter().chain(&self.more)
+    }
 
     /// All of it: with the longest answers possible.
     #[must_use]
@@ -157,7 +161,7 @@ impl Worst {
     #[must_use]
     pub fn usd_for(&self, output_max: u64) -> Usd {
         let tokens = i128::from(output_max);
-        let costs = self.lines.iter().map(|line| {
+        let costs = self.lines().map(|line| {
             let answer = line.token.saturating_mul(tokens);
             line.fixed.saturating_add(answer)
         });
@@ -170,7 +174,7 @@ impl Worst {
     pub fn fitting(&self, money: Usd) -> Option<u64> {
         let money = money.pico().saturating_mul(ATTO_PER_PICO);
         let mut longest = self.output_max;
-        for line in &self.lines {
+        for line in self.lines() {
             let left = money.checked_sub(line.fixed).filter(|left| *left >= 0)?;
             if line.token > 0 {
                 let fits = u64::try_from(left / line.token).unwrap_or(u64::MAX);
@@ -194,14 +198,31 @@ impl NoBound {
     }
 }
 
+/// What is known of a model by its name.
+#[derive(Clone, Copy)]
+struct Facts {
+    limits: Option<Limits>,
+    family: Family,
+    searches_unasked: bool,
+}
+
+impl Facts {
+    fn of(model: &str) -> Self {
+        thread_local! {
+            static MEMO: Memo<Facts> = Memo::default();
+        }
+        remembered(&MEMO, model, |model| Self {
+            limits: Limits::of(model),
+            family: Family::of(model),
+            searches_unasked: searches_unasked(model),
+        })
+    }
+}
+
 /// Whether the input is bounded by the window alone.
-fn fills_window(
-    demand: &Demand,
-    model: &str,
-    window: Option<u64>,
-    allowed: &[Paid],
-) -> Result<bool, NoBound> {
-    if searches_unasked(model) && !allowed.contains(&Paid::Tools) {
+fn fills_window(demand: &Demand, facts: Facts, allowed: &[Paid]) -> Result<bool, NoBound> {
+    let window = facts.limits.and_then(|limits| limits.window);
+    if facts.searches_unasked && !allowed.contains(&Paid::Tools) {
         return Err(NoBound::new("model", Why::Paid(Paid::Tools)));
     }
     let mut fills = false;

@@ -25,7 +25,7 @@ use crate::route::gates::Hold;
 use crate::route::health::{Closed, Fault, Readings, Standing, Why};
 use crate::route::{Course, Model, Next, Spot, Start, Step, Surroundings, Target};
 use crate::snapshot::Snapshot;
-use crate::spend::{Family, Usd, Worst, input_tokens, output_bound};
+use crate::spend::{Family, Usd, Worst, input_tokens};
 use told::{Call, Cost, HedgeTold, StepTold, TargetTold, TimeoutsTold};
 
 /// What a course goes by besides the configuration and the request.
@@ -297,9 +297,8 @@ impl Foretold<'_> {
     fn cost(&self, target: &Target) -> Cost {
         let (input_tokens, output_tokens, expected) = self.expected(target);
         let bill = self.bill(target);
-        let own = self.model.max_output_tokens;
+        let longest = self.model.max_output_tokens;
         let worst = bill.tariff.as_ref().map(|tariff| {
-            let longest = own.or_else(|| output_bound(&target.model));
             let (demand, time) = (&self.demand, bill.time);
             Worst::of(demand, &target.model, tariff, time, longest, &[])
         });
