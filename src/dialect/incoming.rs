@@ -133,27 +133,31 @@ impl Incoming {
 
     /// For whom the caller asks, in his own words: `user`, or Anthropic's `metadata.user_id`. Empty where he does not say, cut at
     /// its end to so many bytes, and without NUL, which no database takes in a text.
-    pub fn user(&self, max: usize) -> String {
+    pub fn user(&self, max: usize) -> Cow<'_, str> {
         let place = self.tag_places[0].clone();
         let raw = place.map_or(&[][..], |place| &self.body[place]);
         let raw = match self.operation.dialect() {
             Dialect::Anthropic => scan::only(raw, &["user_id"]).unwrap_or_default(),
             _ => raw,
         };
-        let mut user = scan::said(raw).replace('\0', "\u{fffd}");
+        let user = scan::said(raw);
+        if user.len() <= max && !user.contains('\0') {
+            return user;
+        }
+        let mut user = user.replace('\0', "\u{fffd}");
         while user.len() > max {
             user.pop();
         }
-        user
+        user.into()
     }
 
     /// What the caller says that the request belongs to: `metadata` as a JSON object. Empty where he says nothing, and cut to
     /// so many bytes behind the last of its members that fits.
-    pub fn metadata(&self, max: usize) -> String {
+    pub fn metadata(&self, max: usize) -> Cow<'_, str> {
         let place = self.tag_places[1].clone();
         let raw = place.map(|place| &self.body[place]);
         let raw = raw.filter(|raw| raw.starts_with(b"{"));
-        raw.map_or_else(String::new, |raw| fitted(raw, max))
+        raw.map_or(Cow::Borrowed(""), |raw| fitted(raw, max))
     }
 
     /// The members of the body.
@@ -348,11 +352,11 @@ fn tag_places(operation: Operation, object: &Object<'_>) -> [Option<Range<usize>
 }
 
 /// A JSON object, or as many of its members as fit into so many bytes.
-fn fitted(raw: &[u8], max: usize) -> String {
+fn fitted(raw: &[u8], max: usize) -> Cow<'_, str> {
     if raw.len() <= max
         && let Ok(text) = std::str::from_utf8(raw)
     {
-        return text.to_owned();
+        return text.into();
     }
     let members: serde_json::Map<String, Value> = serde_json::from_slice(raw).unwrap_or_default();
     let mut fitted = "{".to_owned();
@@ -368,7 +372,7 @@ fn fitted(raw: &[u8], max: usize) -> String {
         fitted.push_str(&member);
     }
     fitted.push('}');
-    fitted
+    fitted.into()
 }
 
 #[cfg(test)]

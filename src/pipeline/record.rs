@@ -344,7 +344,7 @@ impl<'a> Record<'a> {
             Box::new(Row {
                 id: new_row_id(time_ms),
                 time_ms,
-                request_id: self.request_id.clone(),
+                request_id: self.request_id.as_str().into(),
                 attempt: number,
                 team: key.team.name.clone(),
                 key: key.name.clone(),
@@ -354,8 +354,8 @@ impl<'a> Record<'a> {
                 verdict,
                 latency_ms: u32::try_from(latency).unwrap_or(u32::MAX),
                 stream: self.stream,
-                user: asker.user(USER_MAX),
-                metadata: asker.metadata(METADATA_MAX),
+                user: (&*asker.user(USER_MAX)).into(),
+                metadata: (&*asker.metadata(METADATA_MAX)).into(),
                 ..Row::default()
             })
         });

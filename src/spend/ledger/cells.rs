@@ -169,7 +169,7 @@ pub(super) fn json(row: &Row) -> serde_json::Value {
     serde_json::json!({
         "id": row.id.to_string(),
         "time_ms": row.time_ms,
-        "request_id": row.request_id,
+        "request_id": &*row.request_id,
         "attempt": row.attempt,
         "team": &*row.team,
         "key": &*row.key,
@@ -185,8 +185,8 @@ pub(super) fn json(row: &Row) -> serde_json::Value {
         "verdict": row.verdict.as_deref().unwrap_or("ok"),
         "latency_ms": row.latency_ms,
         "stream": row.stream,
-        "end_user": row.user,
-        "metadata": row.metadata,
+        "end_user": &*row.user,
+        "metadata": &*row.metadata,
         "reason": row.reason,
     })
 }
@@ -195,11 +195,13 @@ pub(super) fn json(row: &Row) -> serde_json::Value {
 pub(super) fn without_nul(row: &mut Row) {
     let has_nul = |text: &str| memchr::memchr(0, text.as_bytes()).is_some();
     let replaced = |text: &str| text.replace('\0', "\u{fffd}");
-    let texts = [&mut row.request_id, &mut row.user, &mut row.metadata];
-    for text in texts.into_iter().chain(&mut row.reason) {
+    for text in [&mut row.request_id, &mut row.user, &mut row.metadata] {
         if has_nul(text) {
-            *text = replaced(text);
+            *text = replaced(text).as_str().into();
         }
+    }
+    if let Some(reason) = row.reason.as_mut().filter(|reason| has_nul(reason)) {
+        *reason = replaced(reason);
     }
     for label in [&mut row.team, &mut row.key, &mut row.model, &mut row.target] {
         if has_nul(label) {

@@ -27,6 +27,7 @@ mod sqlite;
 mod store;
 #[cfg(test)]
 mod tests;
+mod text;
 mod writer;
 
 pub use adjustments::{Adjustment, Change};
@@ -38,3 +39,4 @@ pub use query::{By, Difference, Group, Query, Reader, Report, Spent, Totals, cor
 pub use row::{CacheResult, METADATA_MAX, PriceUsed, Row, USER_MAX};
 pub use section::{DetailedLedgerSection, InvalidLocation, LedgerSection, Location, Settings};
 pub use server::ServerUrl;
+pub use text::Text;

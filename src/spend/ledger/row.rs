@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use super::text::Text;
 use crate::dialect::Usage;
 use crate::spend::Usd;
 
@@ -15,7 +16,7 @@ pub struct Row {
     /// When the attempt began, in milliseconds of Unix time.
     pub time_ms: i64,
     /// The request that the attempt belongs to, as `x-request-id` says it.
-    pub request_id: String,
+    pub request_id: Text,
     /// Which of its attempts it was, from 1.
     pub attempt: u32,
     /// Who pays.
@@ -48,9 +49,9 @@ pub struct Row {
     /// Whether it was a stream.
     pub stream: bool,
     /// The caller's `user`, at most [`USER_MAX`] bytes; empty where there is none.
-    pub user: String,
+    pub user: Text,
     /// The caller's `metadata`, a JSON object of at most [`METADATA_MAX`] bytes; empty where there is none.
-    pub metadata: String,
+    pub metadata: Text,
     /// Why a correction was made; None in rows of attempts.
     pub reason: Option<String>,
 }

@@ -35,7 +35,7 @@ pub(super) fn row(time_ms: i64, team: &str, target: &str, usage: Usage, cost: Op
     Row {
         id: uuid::Uuid::now_v7(),
         time_ms,
-        request_id: "generated".to_owned(),
+        request_id: "generated".into(),
         attempt: 1,
         team: team.into(),
         key: "prod".into(),
@@ -56,8 +56,8 @@ pub(super) fn row(time_ms: i64, team: &str, target: &str, usage: Usage, cost: Op
         verdict: None,
         latency_ms: 7,
         stream: false,
-        user: String::new(),
-        metadata: String::new(),
+        user: "".into(),
+        metadata: "".into(),
         reason: None,
     }
 }

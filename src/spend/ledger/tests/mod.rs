@@ -88,7 +88,7 @@ impl Rows {
         let row = Row {
             id: uuid::Uuid::now_v7(),
             time_ms: START_MS + self.number(self.days as u64 * 86_400_000) as i64,
-            request_id: format!("request-{}", self.number(1 << 40)),
+            request_id: format!("request-{}", self.number(1 << 40)).as_str().into(),
             attempt: 1 + self.number(3) as u32,
             team: self.label(0),
             key: self.label(1),
@@ -104,8 +104,8 @@ impl Rows {
             verdict: (self.number(4) == 0).then(|| "refusal".into()),
             latency_ms: self.number(100_000) as u32,
             stream: self.number(2) == 0,
-            user: "someone".to_owned(),
-            metadata: "{\"a\": \"b\"}".to_owned(),
+            user: "someone".into(),
+            metadata: "{\"a\": \"b\"}".into(),
             reason: is_correction.then(|| "a credit note".to_owned()),
         };
         // As in life, most say nothing that most others do not say.
@@ -185,7 +185,7 @@ fn full_row() -> Row {
         cache: CacheResult::Semantic,
         savings: Usd::from_pico(5_000_007),
         cost: Some(Usd::from_pico(-12_345_678_901_234_567)),
-        user: "naïve \"user\" \u{1f980}".to_owned(),
+        user: "naïve \"user\" \u{1f980}".into(),
         reason: Some("why".to_owned()),
         ..Rows::new(1, 1).row()
     }

@@ -44,7 +44,7 @@ fn every_field_comes_back() {
     connection
         .query_row("SELECT * FROM attempts", [], |stored| {
             // And that the cells are the row's, by name.
-            assert_eq!(stored.get::<_, String>("end_user")?, row.user);
+            assert_eq!(stored.get::<_, String>("end_user")?, *row.user);
             assert_eq!(stored.get::<_, i64>("cost_micro")?, -12_345_678_902);
             assert_eq!(stored.get::<_, i64>("cost_pico")?, 765_433);
             assert_eq!(

@@ -120,14 +120,14 @@ fn characters_that_no_store_takes_are_replaced() {
     let fake = Fake::default();
     let ledger = ledger(&fake, &Lines::default());
     let row = Row {
-        user: "a\0b".to_owned(),
+        user: "a\0b".into(),
         model: "m\0".into(),
         ..full_row()
     };
     ledger.push(row);
     assert!(ledger.close(Duration::from_secs(60)));
     let rows = fake.0.rows.lock();
-    assert_eq!(rows[0].user, "a\u{fffd}b");
+    assert_eq!(&*rows[0].user, "a\u{fffd}b");
     assert_eq!(&*rows[0].model, "m\u{fffd}");
 }
 
