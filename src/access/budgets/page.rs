@@ -292,7 +292,7 @@ impl Page {
 
     /// Operators have added to the limit; what is known already changes nothing.
     pub(super) fn adjust(self: &Arc<Self>, adjustments: &Adjustments) {
-        self.act_on(|state, now| {
+        self.act_on(Instant::now(), |state, now| {
             if !state.adjustments.merge(adjustments) {
                 return Vec::new();
             }
@@ -345,7 +345,16 @@ impl Page {
     }
 
     pub(super) fn act(self: &Arc<Self>, work: impl FnOnce(&mut Purse, Instant) -> Vec<Effect>) {
-        self.act_on(|state, now| work(&mut state.purse, now));
+        self.act_at(Instant::now(), work);
+    }
+
+    /// The same, at a time that is now.
+    pub(super) fn act_at(
+        self: &Arc<Self>,
+        now: Instant,
+        work: impl FnOnce(&mut Purse, Instant) -> Vec<Effect>,
+    ) {
+        self.act_on(now, |state, now| work(&mut state.purse, now));
     }
 
     /// The state, whose messages are later than those of this replica's lives before.
@@ -357,8 +366,11 @@ impl Page {
         state
     }
 
-    fn act_on(self: &Arc<Self>, work: impl FnOnce(&mut State, Instant) -> Vec<Effect>) {
-        let now = Instant::now();
+    fn act_on(
+        self: &Arc<Self>,
+        now: Instant,
+        work: impl FnOnce(&mut State, Instant) -> Vec<Effect>,
+    ) {
         let mut state = self.lock();
         let effects = work(&mut state, now);
         let ask = self.carry_out(&mut state, effects, now);

@@ -38,6 +38,13 @@ impl Part {
         self.amount
     }
 
+    /// It is not needed any more, and has cost nothing.
+    pub fn free(mut self, now: Instant) {
+        if let Some(page) = self.page.take() {
+            page.act_at(now, |purse, now| purse.settle(self.amount, Usd::ZERO, now));
+        }
+    }
+
     /// Keeps no more than so much.
     pub fn shrink(&mut self, amount: Usd) {
         if let (Some(page), true) = (&self.page, amount < self.amount) {

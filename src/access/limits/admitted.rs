@@ -6,8 +6,8 @@ use std::time::Instant;
 use parking_lot::MutexGuard;
 
 use super::gauge::{Counts, Gauge, Next, Slot};
-use super::shared::{Effect, Errand, Line, Share, Taken, Wait};
-use super::tally::Places;
+use super::shared::{Effect, Errand, Line, Share, Source, Taken, Wait};
+use super::tally::{Places, unit_of};
 use super::told::{AMOUNT_MAX, Left, Limit, PLACES, Refused, UNITS};
 use super::{LIMITERS, Limiter, Limiters, Queue, SLOT, SLOT_WAIT, Seen, slots_of};
 use crate::access::budgets::Part;
@@ -45,12 +45,13 @@ struct Entered {
     shared: Vec<TakenOf>,
 }
 
-/// What was taken of a count of all replicas: that at `place` of the gauge at `at`.
+/// What was taken of a count of all replicas: that at `place` of the gauge at `at`. There is one for each window of each limiter, so
+/// it is small: when and how much is the same for all.
 #[derive(Debug)]
 struct TakenOf {
-    at: usize,
-    place: usize,
-    taken: Taken,
+    at: u8,
+    place: u8,
+    source: Source,
 }
 
 /// What a request asks of its limits.
@@ -237,7 +238,11 @@ impl Admitted {
                     .add(limiter.places, amounts(asked.tokens), asked.now);
                 continue;
             };
-            entered.shared.reserve(limiter.windows.len());
+            if entered.shared.capacity() == 0 {
+                let limiters = asked.limiters.iter().flatten();
+                let windows = limiters.map(|limiter| limiter.windows.len()).sum();
+                entered.shared.reserve_exact(windows);
+            }
             for (place, _) in limiter.windows.iter().copied() {
                 let limit = PLACES[place];
                 let amount = limit.amount(asked.tokens);
@@ -249,15 +254,26 @@ impl Admitted {
                     let asks = line.errands(gauge, limit, effect);
                     errands.extend(asks.into_iter().map(|errand| (at, limit, errand)));
                 }
-                entered.shared.push(TakenOf { at, place, taken });
+                entered.shared.push(TakenOf {
+                    at: at as u8,
+                    place: place as u8,
+                    source: taken.source,
+                });
             }
         }
     }
 
     /// The request has ended: others may run. What it has used is still to be settled.
     pub fn end(&mut self) {
-        self.parts.clear();
+        self.free_parts();
         self.slots.iter_mut().flatten().for_each(Slot::end);
+    }
+
+    fn free_parts(&mut self) {
+        if !self.parts.is_empty() {
+            let now = Instant::now();
+            self.parts.drain(..).for_each(|(_, part)| part.free(now));
+        }
     }
 
     /// The request has ended, and has used so many tokens.
@@ -272,7 +288,7 @@ impl Admitted {
 
     /// The request has ended. What was entered under those limits has come to `used`, and under the others stays as it was.
     fn settle_those(&mut self, used: u64, those: Places) {
-        self.parts.clear();
+        self.free_parts();
         let entered = self.entered.take();
         for (at, slot) in self.slots.iter_mut().enumerate() {
             // One that was not entered is only given back.
@@ -291,8 +307,17 @@ impl Admitted {
                 .tally
                 .amend(counted.and(those), entered.time, before, after);
             let of_one = entered.shared.iter();
-            let of_one = of_one.filter(|one| one.at == at && those.has(one.place));
-            let errands = settle_shared(of_one, used, &mut counts, gauge);
+            let of_one = of_one.filter(|one| usize::from(one.at) == at);
+            let taken = of_one.filter_map(|one| {
+                let place = usize::from(one.place);
+                let taken = Taken {
+                    at: entered.time,
+                    amount: before[unit_of(place)],
+                    source: one.source,
+                };
+                those.has(place).then_some((PLACES[place], taken))
+            });
+            let errands = settle_shared(taken, used, &mut counts, gauge);
             let next = gauge.free(runs, &mut counts);
             drop(counts);
             for (limit, errand) in errands {
@@ -309,17 +334,16 @@ fn amounts(tokens: u64) -> [u64; UNITS.len()] {
 }
 
 /// Settles what a request has taken of counts that replicas share, of one gauge.
-fn settle_shared<'t>(
-    taken: impl Iterator<Item = &'t TakenOf>,
+fn settle_shared(
+    taken: impl Iterator<Item = (Limit, Taken)>,
     used: u64,
     counts: &mut Counts,
     gauge: &Arc<Gauge>,
 ) -> Vec<(Limit, Errand)> {
     let mut errands = Vec::new();
-    for TakenOf { place, taken, .. } in taken {
-        let limit = PLACES[*place];
+    for (limit, taken) in taken {
         if let Some(line) = counts.line(limit) {
-            let effects = line.lease.settle(*taken, used, Instant::now());
+            let effects = line.lease.settle(taken, used, Instant::now());
             if !effects.is_empty() {
                 let asks = line.errands(gauge, limit, effects);
                 errands.extend(asks.into_iter().map(|errand| (limit, errand)));

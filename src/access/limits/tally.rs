@@ -226,7 +226,7 @@ impl Tally {
 }
 
 /// The unit of the limit at that place.
-const fn unit_of(place: usize) -> usize {
+pub const fn unit_of(place: usize) -> usize {
     place / WINDOWS.len()
 }
 

@@ -121,18 +121,29 @@ pub struct Held {
 /// What a request has taken, to settle it by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Taken {
-    pub(super) at: Instant,
-    pub(super) amount: u64,
-    pub(super) source: Source,
+    /// When.
+    pub at: Instant,
+    /// How much.
+    pub amount: u64,
+    /// Where from.
+    pub source: Source,
 }
 
 /// Where it was taken from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Source {
+pub enum Source {
     /// Granted until the end of a part.
-    Granted { part: u64, epoch: u64 },
+    Granted {
+        /// Which.
+        part: u64,
+        /// What the lease's epoch was.
+        epoch: u64,
+    },
     /// Taken without a grant, in a part of the replica's clock.
-    Own { part: u64 },
+    Own {
+        /// Which.
+        part: u64,
+    },
 }
 
 /// Whether a request may take what it needs.

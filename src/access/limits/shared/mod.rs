@@ -19,7 +19,7 @@ mod standing;
 #[cfg(test)]
 mod tests;
 
-pub use lease::{Effect, Lease, Look, Taken, life};
+pub use lease::{Effect, Lease, Look, Source, Taken, life};
 pub use line::{Errand, Line, Outcome, Share, Wait};
 
 use std::fmt;
