@@ -146,31 +146,28 @@ impl Money {
             money.taken.push(Taken::Part(part));
         }
         money.payers = Some(payers);
-        let output_max = match amount == worst.usd() {
-            true => worst.output_max(),
-            false => worst.fitting(amount).unwrap_or(0),
-        };
-        money.output_tokens = Some(output_tokens(output_max, asked));
         if amount == worst.usd() {
+            money.output_tokens = Some(output_tokens(worst.output_max(), asked));
             return Ok((money, None));
         }
         // What is reserved is what the answer that is asked for can cost, in all budgets alike.
+        let output_max = worst.fitting(amount).unwrap_or(0);
+        money.output_tokens = Some(output_tokens(output_max, asked));
         let amount = worst.usd_for(output_max);
-        for taken in &mut money.taken {
-            if let Taken::Part(part) = taken {
-                part.shrink(amount);
-            }
-        }
+        money.parts().for_each(|part| part.shrink(amount));
         Ok((money, Some(output_max)))
+    }
+
+    fn parts(&mut self) -> impl Iterator<Item = &mut Part> {
+        self.taken.iter_mut().filter_map(|taken| match taken {
+            Taken::Part(part) => Some(part),
+            Taken::Counted(_) => None,
+        })
     }
 
     /// A provider is about to be called.
     pub fn spend(&mut self) {
-        for taken in &mut self.taken {
-            if let Taken::Part(part) = taken {
-                part.is_called = true;
-            }
-        }
+        self.parts().for_each(|part| part.is_called = true);
     }
 
     /// The request cost so much; None if nobody can say, though it had a price: then all that was reserved counts.

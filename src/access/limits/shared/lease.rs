@@ -6,13 +6,15 @@
 //! The rule that makes it hold: what is taken was granted by the log and its lease has not ended, so the log counts it for
 //! a window from now at least. A lease is measured by this process's own clock, from before it was asked for.
 
-use std::collections::{BTreeMap, VecDeque};
+mod asking;
+
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::super::span::Span;
 use super::super::told::AMOUNT_MAX;
 use super::front::Front;
-use super::log::{Answer, Ask, Counted, LIFE, PARTS, Told, part_of};
+use super::log::{Answer, Ask, Counted, LIFE, Told, part_of};
 use super::news::News;
 use super::numbers::Numbers;
 use super::pace::Pace;
@@ -25,18 +27,9 @@ const POLL_EVERY: Duration = Duration::from_millis(10);
 /// … and a Redis that did not answer, is asked again.
 const PROBE_EVERY: Duration = Duration::from_millis(100);
 
-/// A limit is far when in the whole of a window all have used less than this part of it …
-const FAR_PART: u64 = 16;
-
-/// … while it is asked for less than this part of it …
-const LITTLE_PART: u64 = 256;
-
-/// … and then a lease lasts for so long at least. Should more be used all at once, what leases have left by then counts for as
+/// When a limit is far, a lease lasts for so long at least. Should more be used all at once, what leases have left by then counts for as
 /// much longer: of a window of a second that is a tenth of a sixteenth, and less of longer ones.
 const FAR_LIFE: Duration = Duration::from_millis(100);
-
-/// Clocks differ: a lease ends by this part of itself sooner than Redis would have it.
-const DRIFT: u32 = 64;
 
 /// How long what is taken in a window counts at most.
 pub fn life(window: Duration) -> Duration {
@@ -526,135 +519,6 @@ impl Lease {
             full.is_none()
         });
         self.waiting = waiting;
-    }
-
-    /// Asks the log for what is lacking or soon will be; or, when `is_due`, tells it what there is to tell.
-    fn ask(&mut self, is_due: bool, now: Instant) -> Option<Effect> {
-        if self.asked.is_some() || !self.may_ask(now) {
-            return None;
-        }
-        let is_to_ask = !self.waiting.is_empty() || self.is_prompted || self.is_low(now);
-        if !is_to_ask && !(is_due && (!self.news.is_none() || self.is_lost)) {
-            return None;
-        }
-        Some(Effect::Ask(self.message(now)))
-    }
-
-    fn may_ask(&self, now: Instant) -> bool {
-        self.ask_again.is_none_or(|again| again <= now)
-    }
-
-    fn message(&mut self, now: Instant) -> Ask {
-        self.seq = self.numbers.next();
-        // What earlier leases and lives of this replica were granted is none of ours to give back. Before it has joined it
-        // does not know how far those have counted; it says nothing to a log until then.
-        if self.heard == 0 {
-            self.heard = self.seq - 1;
-        }
-        self.heard = self.heard.max(self.numbers.joined());
-        let need = self.waiting.iter().map(|one| one.amount).min();
-        if need.is_some() && !self.news.is_under_way() {
-            // What is too little for who waits is of more use to all.
-            let all = self.portions.all();
-            all.for_each(|portion| self.news.less(portion.part, portion.left));
-        }
-        self.look_how_far(now);
-        let is_in_use = need.is_some() || self.is_low(now);
-        let recent = if is_in_use { self.pace.recent(now) } else { 0 };
-        let want = self.waiting.iter().map(|one| one.amount).sum();
-        let far_life = LIFE.max(FAR_LIFE.div_duration_f64(self.part) as u64);
-        let far_welcome = recent * far_life / LIFE;
-        let is_little = want + far_welcome <= self.limit / LITTLE_PART;
-        self.is_long = far_life > LIFE && is_little && self.is_far(now);
-        let (least, welcome) = match self.is_long {
-            true => (far_life, far_welcome),
-            false => (LIFE, recent),
-        };
-        let life = least.max((3 * self.slowest).div_duration_f64(self.part).ceil() as u64);
-        let life = life.min(PARTS / 2);
-        let report = self.report(now);
-        let ask = Ask {
-            seq: self.seq,
-            heard: self.heard,
-            limit: self.limit,
-            need,
-            largest: self.waiting.iter().map(|one| one.amount).max().unwrap_or(0),
-            want,
-            welcome,
-            life,
-            batch: self.news.tell(self.seq, report),
-            is_anew: !self.is_in_touch,
-            is_whole: self.is_whole,
-            born: self.born,
-            most: self.heard_total(now).unwrap_or(0),
-            clock: self.clock(now),
-        };
-        let micros = self.part * life as u32;
-        self.asked = Some(Asked {
-            seq: ask.seq,
-            at: now,
-            life: micros - micros / DRIFT,
-            need,
-            largest: ask.largest,
-            wanted: ask.want,
-        });
-        self.is_prompted = false;
-        ask
-    }
-
-    /// What was used in the last window, by parts of the replica's clock, for a log that does not know it yet.
-    fn report(&mut self, now: Instant) -> Option<BTreeMap<u64, u64>> {
-        if self.is_in_touch {
-            return None;
-        }
-        let mut uses = BTreeMap::new();
-        self.span.used(now);
-        for (began, amount) in self.span.entries() {
-            *uses.entry(self.clock(began)).or_default() += amount;
-        }
-        Some(uses)
-    }
-
-    /// What the log had counted, if that was heard within the last window.
-    fn heard_total(&self, now: Instant) -> Option<u64> {
-        let standing = self.standing.as_ref();
-        let recent = standing.filter(|standing| now < standing.at + self.window);
-        recent.map(|standing| standing.total)
-    }
-
-    /// The part of a time by the replica's clock.
-    fn clock(&self, time: Instant) -> u64 {
-        let since = time.saturating_duration_since(self.start);
-        (since.as_nanos() / self.part.as_nanos()) as u64
-    }
-
-    /// It will have nothing soon, and may get more.
-    fn is_low(&mut self, now: Instant) -> bool {
-        self.is_roomy && self.portions.left() < self.asks_below(now)
-    }
-
-    /// What it has when it is time to ask for more.
-    fn asks_below(&mut self, now: Instant) -> u64 {
-        match self.is_long {
-            true => self.pace.recent(now),
-            false => self.pace.recent(now) / 4,
-        }
-    }
-
-    /// Whether the limit has been far from all that is used for a whole window.
-    fn is_far(&self, now: Instant) -> bool {
-        self.far_since
-            .is_some_and(|since| since + self.window <= now)
-    }
-
-    /// Looks whether it is, by this replica's pace and by what the log has counted.
-    fn look_how_far(&mut self, now: Instant) {
-        let by_pace = self.pace.recent(now).saturating_mul(PARTS / LIFE);
-        let is_far = |total: u64| by_pace.max(total) < self.limit / FAR_PART;
-        self.far_since = match self.heard_total(now) {
-            Some(total) if self.is_whole && is_far(total) => self.far_since.or(Some(now)),
-            _ => None,
-        };
     }
 
     fn set_aside(&mut self, amount: u64) -> Option<Held> {
