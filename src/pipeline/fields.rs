@@ -78,11 +78,9 @@ pub fn duration(duration: Duration) -> HeaderValue {
         return below_a_second[milliseconds].clone();
     }
     let seconds = duration.as_secs() + u64::from(milliseconds > 0);
-    let short = usize::try_from(seconds).map(|seconds| seconds_and_minutes.get(seconds));
-    short
-        .ok()
-        .flatten()
-        .map_or_else(|| value(&written(seconds)), HeaderValue::clone)
+    let at = usize::try_from(seconds).unwrap_or(usize::MAX);
+    let short = seconds_and_minutes.get(at).cloned();
+    short.unwrap_or_else(|| value(&written(seconds)))
 }
 
 /// A second or more.

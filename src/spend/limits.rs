@@ -6,7 +6,6 @@ use std::sync::LazyLock;
 use parking_lot::RwLock;
 use serde::Deserialize;
 
-use super::memo::{Memo, remembered};
 use super::prices::Match;
 
 /// `config/answers.json`: its models, of which the first that matches is meant.
@@ -36,13 +35,6 @@ impl Limits {
     /// header, the larger ones.
     #[must_use]
     pub fn of(model: &str) -> Option<Self> {
-        thread_local! {
-            static MEMO: Memo<Option<Limits>> = Memo::default();
-        }
-        remembered(&MEMO, model, Self::find)
-    }
-
-    fn find(model: &str) -> Option<Self> {
         if let Some(found) = FOUND.read().get(model) {
             return *found;
         }

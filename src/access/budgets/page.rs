@@ -238,12 +238,12 @@ impl Page {
         budget: &Budget,
         now: Instant,
     ) -> Vec<Reached> {
-        let mut state = self.lock();
-        let effects = state.purse.settle(reserved, actual, now);
-        let ask = self.carry_out(&mut state, effects, now);
-        let reached = state.reached(budget, &self.window);
-        drop(state);
-        self.send(ask);
+        let mut reached = Vec::new();
+        self.act_on(now, |state, now| {
+            let effects = state.purse.settle(reserved, actual, now);
+            reached = state.reached(budget, &self.window);
+            effects
+        });
         reached
     }
 

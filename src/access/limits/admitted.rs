@@ -8,7 +8,7 @@ use parking_lot::MutexGuard;
 use super::gauge::{Counts, Gauge, Next, Slot};
 use super::shared::{Effect, Errand, Line, Share, Source, Taken, Wait};
 use super::tally::{Places, unit_of};
-use super::told::{AMOUNT_MAX, Left, Limit, PLACES, Refused, UNITS};
+use super::told::{Left, Limit, PLACES, Refused, UNITS};
 use super::{LIMITERS, Limiter, Limiters, Queue, SLOT, SLOT_WAIT, Seen, slots_of};
 use crate::access::budgets::Part;
 use crate::config::limits::Concurrency;
@@ -302,7 +302,8 @@ impl Admitted {
             } = &mut slot;
             let mut counts = gauge.lock();
             let before = amounts(entered.tokens);
-            let after = [0, used.min(AMOUNT_MAX)];
+            let [_, used_tokens] = amounts(used);
+            let after = [0, used_tokens];
             counts
                 .tally
                 .amend(counted.and(those), entered.time, before, after);
@@ -330,7 +331,7 @@ impl Admitted {
 
 /// What a request of so many tokens takes, of each unit.
 fn amounts(tokens: u64) -> [u64; UNITS.len()] {
-    [1, tokens.min(AMOUNT_MAX)]
+    [Limit::Requests(0), Limit::Tokens(0)].map(|limit| limit.amount(tokens))
 }
 
 /// Settles what a request has taken of counts that replicas share, of one gauge.

@@ -94,26 +94,28 @@ impl<'a> Walk<'a> {
     }
 
     fn string(&mut self) {
-        self.at += 1;
-        while let Some(rest) = self.bytes.get(self.at..) {
-            // Most are short, and for those a call costs more than the search.
-            let length = match plain_length(&rest[..rest.len().min(SHORT)]) {
-                SHORT => memchr2(b'"', b'\\', rest).unwrap_or(rest.len()),
-                length => length,
-            };
-            self.at += length;
-            match self.bytes.get(self.at) {
-                Some(b'"') => {
-                    self.at += 1;
-                    return;
-                }
-                Some(b'\\') => self.at += 2,
-                Some(_) => self.at += 1,
-                None => break,
-            }
-        }
-        self.at = self.bytes.len();
+        self.at += string_length(&self.bytes[self.at..]);
     }
+}
+
+/// How long the string is that begins there, its quotes included.
+pub(super) fn string_length(bytes: &[u8]) -> usize {
+    let mut at = 1;
+    while let Some(rest) = bytes.get(at..) {
+        // Most are short, and for those a call costs more than the search.
+        let length = match plain_length(&rest[..rest.len().min(SHORT)]) {
+            SHORT => memchr2(b'"', b'\\', rest).unwrap_or(rest.len()),
+            length => length,
+        };
+        at += length;
+        match bytes.get(at) {
+            Some(b'"') => return at + 1,
+            Some(b'\\') => at += 2,
+            Some(_) => at += 1,
+            None => break,
+        }
+    }
+    bytes.len()
 }
 
 /// Bytes of a short string.
