@@ -43,9 +43,10 @@ pub struct Page {
 
 #[repr(C)]
 struct State {
-    purse: Purse,
-    /// The limit as it is configured, and what operators have added to it.
+    /// The limit as it is configured, …
     limit: Usd,
+    purse: Purse,
+    /// … and what operators have added to it.
     adjustments: Adjustments,
     /// What was spent when they did, until it is known which shares that leaves reached.
     adjusted_at: Option<Usd>,
@@ -146,17 +147,30 @@ impl Page {
         page
     }
 
-    /// Sets aside what a request wants, if that is there.
+    /// Takes what a request wants, if that is there.
     pub fn take(self: Arc<Self>, limit: Usd, want: Usd, now: Instant) -> Option<Part> {
+        let is_there = self.set_aside(limit, want, now);
+        is_there.then(|| Part::new(self, want))
+    }
+
+    /// The same, for who knows to [`Self::give_back`] it.
+    pub fn set_aside(self: &Arc<Self>, limit: Usd, want: Usd, now: Instant) -> bool {
         let mut state = self.lock();
         if limit != state.limit {
-            return None;
+            return false;
         }
-        let effects = state.purse.take(want, now)?;
+        let Some(effects) = state.purse.take(want, now) else {
+            return false;
+        };
         let ask = self.carry_out(&mut state, effects, now);
         drop(state);
         self.send(ask);
-        Some(Part::new(self, want))
+        true
+    }
+
+    /// What was set aside has cost nothing.
+    pub fn give_back(self: &Arc<Self>, amount: Usd, now: Instant) {
+        self.act_on(now, |state, now| state.purse.settle(amount, Usd::ZERO, now));
     }
 
     /// Sets aside what a request wants, or less and no less than it needs. Waits at most so long for what others return, and not
@@ -345,16 +359,7 @@ impl Page {
     }
 
     pub(super) fn act(self: &Arc<Self>, work: impl FnOnce(&mut Purse, Instant) -> Vec<Effect>) {
-        self.act_at(Instant::now(), work);
-    }
-
-    /// The same, at a time that is now.
-    pub(super) fn act_at(
-        self: &Arc<Self>,
-        now: Instant,
-        work: impl FnOnce(&mut Purse, Instant) -> Vec<Effect>,
-    ) {
-        self.act_on(now, |state, now| work(&mut state.purse, now));
+        self.act_on(Instant::now(), |state, now| work(&mut state.purse, now));
     }
 
     /// The state, whose messages are later than those of this replica's lives before.

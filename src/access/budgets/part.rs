@@ -29,7 +29,7 @@ impl Part {
     }
 
     /// Settles nothing: somebody else does.
-    pub(super) fn forget(mut self) {
+    pub fn forget(mut self) {
         self.page = None;
     }
 
@@ -38,19 +38,12 @@ impl Part {
         self.amount
     }
 
-    /// It is not needed any more, and has cost nothing.
-    pub fn free(mut self, now: Instant) {
-        if let Some(page) = self.page.take() {
-            page.act_at(now, |purse, now| purse.settle(self.amount, Usd::ZERO, now));
-        }
-    }
-
     /// Keeps no more than so much.
     pub fn shrink(&mut self, amount: Usd) {
         if let (Some(page), true) = (&self.page, amount < self.amount) {
             let freed = self.amount - amount;
             self.amount = amount;
-            page.act(|purse, now| purse.settle(freed, Usd::ZERO, now));
+            page.give_back(freed, Instant::now());
         }
     }
 

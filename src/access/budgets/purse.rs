@@ -310,7 +310,10 @@ impl Purse {
 
     /// Messages count from there, so that they are later than those of earlier lives.
     pub fn count_from(&mut self, seq: u64) {
-        self.seq = self.seq.max(seq);
+        // Every request asks this: what does not change is not written.
+        if self.seq < seq {
+            self.seq = seq;
+        }
     }
 
     /// What others may spend without asking, as far as is known here.

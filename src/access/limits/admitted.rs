@@ -5,12 +5,11 @@ use std::time::Instant;
 
 use parking_lot::MutexGuard;
 
-use super::gauge::{Counts, Gauge, Next, Slot};
-use super::shared::{Effect, Errand, Line, Share, Source, Taken, Wait};
-use super::tally::{Places, unit_of};
+use super::gauge::{Counts, Gauge, Next, Runs, Slot};
+use super::shared::{Effect, Errand, Line, Share, Shared, Sources, Took, Wait};
+use super::tally::Places;
 use super::told::{Left, Limit, PLACES, Refused, UNITS};
 use super::{LIMITERS, Limiter, Limiters, Queue, SLOT, SLOT_WAIT, Seen, slots_of};
-use crate::access::budgets::Part;
 use crate::config::limits::Concurrency;
 
 /// What a request was admitted with. Dropping it ends the request for the limits.
@@ -18,22 +17,11 @@ use crate::config::limits::Concurrency;
 pub struct Admitted {
     /// What the tightest of the limits leave.
     pub left: Left,
-    /// Of those that each process has for itself.
+    /// By the places of its limiters.
     slots: [Option<Slot>; LIMITERS],
-    /// Slots of all replicas, of the limiters at those places: they are only there to be dropped.
-    parts: Vec<(usize, Part)>,
     /// What is set aside for it, before it is admitted.
     shares: Vec<Share>,
     entered: Option<Entered>,
-}
-
-/// A place among the requests that run: dropping it gives it to another.
-#[derive(Debug)]
-pub(super) enum Place {
-    /// Of those of this process.
-    Own(Slot),
-    /// Of those of all replicas.
-    Shared(Part),
 }
 
 /// When and with what a request was entered, until it is settled.
@@ -41,17 +29,6 @@ pub(super) enum Place {
 struct Entered {
     time: Instant,
     tokens: u64,
-    /// What was taken of counts of all replicas.
-    shared: Vec<TakenOf>,
-}
-
-/// What was taken of a count of all replicas: that at `place` of the gauge at `at`. There is one for each window of each limiter, so
-/// it is small: when and how much is the same for all.
-#[derive(Debug)]
-struct TakenOf {
-    at: u8,
-    place: u8,
-    source: Source,
 }
 
 /// What a request asks of its limits.
@@ -69,6 +46,13 @@ pub(super) struct Asked<'a> {
     pub tokens: u64,
     pub is_late: bool,
     pub now: Instant,
+}
+
+impl Asked<'_> {
+    /// What it takes of each unit.
+    pub const fn amounts(&self) -> [u64; UNITS.len()] {
+        amounts(self.tokens)
+    }
 }
 
 impl<'a> Wish<'a> {
@@ -105,22 +89,40 @@ pub(super) enum Lacking {
     Shares(Vec<(usize, Wait)>),
 }
 
-/// What is to be done for the limiters at those places when no lock is held.
-type Errands = Vec<(usize, Limit, Errand)>;
+/// What is to be done when no lock is held.
+#[derive(Default)]
+struct Errands(Vec<(Arc<Gauge>, Limit, Errand)>);
+
+impl Errands {
+    /// Adds what effects on a gauge's lease come to.
+    fn add(
+        &mut self,
+        gauge: &Arc<Gauge>,
+        limit: Limit,
+        line: &mut Line,
+        effects: impl IntoIterator<Item = Effect>,
+    ) {
+        let errands = line.errands(gauge, limit, effects).into_iter();
+        self.0
+            .extend(errands.map(|errand| (gauge.clone(), limit, errand)));
+    }
+
+    fn run(self) {
+        for (gauge, limit, errand) in self.0 {
+            gauge.run(limit, errand);
+        }
+    }
+}
 
 impl Admitted {
     /// Takes from every limiter, or from none.
     pub(super) fn take(&mut self, wish: &Wish<'_>) -> Result<(), Lacking> {
-        let mut errands = Errands::new();
+        let mut errands = Errands::default();
         let taken = {
             let (mut counts, asked) = wish.lock();
             self.take_from(&asked, &mut counts, &mut errands)
         };
-        for (at, limit, errand) in errands {
-            if let Some(limiter) = wish.limiters[at] {
-                limiter.gauge.run(limit, errand);
-            }
-        }
+        errands.run();
         if taken.is_ok() {
             self.shares.clear();
         }
@@ -132,16 +134,9 @@ impl Admitted {
         self.shares.push(share);
     }
 
-    /// Keeps a place that it has waited for.
-    pub(super) fn keep_place(&mut self, at: usize, place: Place) {
-        match place {
-            Place::Own(slot) => self.slots[at] = Some(slot),
-            Place::Shared(part) => self.parts.push((at, part)),
-        }
-    }
-
-    fn has_place(&self, at: usize) -> bool {
-        self.slots[at].is_some() || self.parts.iter().any(|(of, _)| *of == at)
+    /// Keeps a slot that it has waited for.
+    pub(super) fn keep_slot(&mut self, at: usize, slot: Slot) {
+        self.slots[at] = Some(slot);
     }
 
     /// What is left of the limits.
@@ -188,16 +183,14 @@ impl Admitted {
         seen: &Seen,
     ) -> Result<(), Lacking> {
         let lacking = indexed(&asked.limiters, counts).find_map(|(at, (limiter, counts))| {
-            let concurrency = limiter.concurrency.filter(|_| !self.has_place(at))?;
+            let concurrency = limiter.concurrency.filter(|_| self.slots[at].is_none())?;
             let max = concurrency.max.get();
             let queue = match limiter.gauge.slots() {
-                Some(slots) => match slots.clone().take(slots_of(max), SLOT, asked.now) {
-                    Some(part) => {
-                        self.parts.push((at, part));
-                        return None;
-                    }
-                    None => Queue::Shared(slots.clone()),
-                },
+                Some(slots) if slots.set_aside(slots_of(max), SLOT, asked.now) => {
+                    self.slots[at] = Some(Slot::new(&limiter.gauge, Runs::AmongAll));
+                    return None;
+                }
+                Some(slots) => Queue::Shared(slots.clone()),
                 None if counts.has_slot(max) => return None,
                 None => Queue::Own(counts.wait(max, concurrency.queue_max)),
             };
@@ -214,7 +207,7 @@ impl Admitted {
             });
         }
         for (at, (limiter, counts)) in indexed(&asked.limiters, counts) {
-            if limiter.concurrency.is_some() && !self.has_place(at) {
+            if limiter.concurrency.is_some() && self.slots[at].is_none() {
                 self.slots[at] = Some(limiter.gauge.enter(counts));
             }
         }
@@ -223,56 +216,73 @@ impl Admitted {
 
     /// Takes what was found under each limit.
     fn enter(&mut self, asked: &Asked<'_>, counts: &mut Locked<'_>, errands: &mut Errands) {
-        let entered = self.entered.insert(Entered {
+        self.entered = Some(Entered {
             time: asked.now,
             tokens: asked.tokens,
-            shared: Vec::new(),
         });
         for (at, (limiter, counts)) in indexed(&asked.limiters, counts) {
-            let gauge = &limiter.gauge;
-            let slot = self.slots[at].get_or_insert_with(|| Slot::idle(gauge));
-            let Some(shared) = gauge.shared() else {
-                slot.counted = limiter.places;
-                counts
-                    .tally
-                    .add(limiter.places, amounts(asked.tokens), asked.now);
-                continue;
-            };
-            if entered.shared.capacity() == 0 {
-                let limiters = asked.limiters.iter().flatten();
-                let windows = limiters.map(|limiter| limiter.windows.len()).sum();
-                entered.shared.reserve_exact(windows);
-            }
-            for (place, _) in limiter.windows.iter().copied() {
-                let limit = PLACES[place];
-                let amount = limit.amount(asked.tokens);
-                let line = counts.line_of(place, shared);
-                let mut newest = self.shares.iter_mut().rev();
-                let share = newest.find(|share| share.is_of(gauge, limit));
-                let (taken, effect) = take_shared(line, amount, share, asked.now);
-                if effect.is_some() {
-                    let asks = line.errands(gauge, limit, effect);
-                    errands.extend(asks.into_iter().map(|errand| (at, limit, errand)));
+            let shared = limiter.gauge.shared();
+            let shared = shared.filter(|_| !limiter.windows.is_empty());
+            let sources = shared.map(|shared| {
+                let windows = &limiter.windows;
+                let till = counts.lines.till(windows, asked.amounts(), asked.now);
+                match till.filter(|_| self.shares.is_empty()) {
+                    Some(till) => till.take(asked.amounts()),
+                    None => self.take_shared(limiter, counts, shared, asked, errands),
                 }
-                entered.shared.push(TakenOf {
-                    at: at as u8,
-                    place: place as u8,
-                    source: taken.source,
-                });
+            });
+            let slot =
+                self.slots[at].get_or_insert_with(|| Slot::new(&limiter.gauge, Runs::Uncounted));
+            slot.counted = limiter.places;
+            if sources.is_none() {
+                let (places, amounts) = (limiter.places, asked.amounts());
+                counts.tally.add(places, amounts, asked.now);
             }
+            slot.sources = sources;
         }
+    }
+
+    /// Takes of what replicas share, and first of what was set aside.
+    fn take_shared(
+        &mut self,
+        limiter: &Limiter,
+        counts: &mut Counts,
+        shared: &Shared,
+        asked: &Asked<'_>,
+        errands: &mut Errands,
+    ) -> Sources {
+        let gauge = &limiter.gauge;
+        let take = |(place, _): &(usize, u64)| {
+            let limit = PLACES[*place];
+            let line = counts.lines.at_or(*place, || shared.line(*place));
+            let mut newest = self.shares.iter_mut().rev();
+            let share = newest.find(|share| share.is_of(gauge, limit));
+            let share = share.filter(|share| line.lease.is_good(&share.held, asked.now));
+            let held = share.as_ref().map(|share| &share.held);
+            let amount = limit.amount(asked.tokens);
+            let (taken, effect) = line.lease.take(amount, held, asked.now);
+            if let Some(share) = share {
+                share.close();
+            }
+            errands.add(gauge, limit, line, effect);
+            (*place, taken.source)
+        };
+        let sources = limiter.windows.iter().map(take).collect();
+        counts.lines.open_till(&limiter.windows);
+        sources
     }
 
     /// The request has ended: others may run. What it has used is still to be settled.
     pub fn end(&mut self) {
-        self.free_parts();
+        self.end_among_all();
         self.slots.iter_mut().flatten().for_each(Slot::end);
     }
 
-    fn free_parts(&mut self) {
-        if !self.parts.is_empty() {
-            let now = Instant::now();
-            self.parts.drain(..).for_each(|(_, part)| part.free(now));
+    /// It is no more among the requests of all replicas that run: at one time, which is read once.
+    fn end_among_all(&mut self) {
+        let mut now = None;
+        for slot in self.slots.iter_mut().flatten() {
+            slot.end_among_all(|| *now.get_or_insert_with(Instant::now));
         }
     }
 
@@ -288,9 +298,9 @@ impl Admitted {
 
     /// The request has ended. What was entered under those limits has come to `used`, and under the others stays as it was.
     fn settle_those(&mut self, used: u64, those: Places) {
-        self.free_parts();
+        self.end_among_all();
         let entered = self.entered.take();
-        for (at, slot) in self.slots.iter_mut().enumerate() {
+        for slot in &mut self.slots {
             // One that was not entered is only given back.
             let (Some(mut slot), Some(entered)) = (slot.take(), &entered) else {
                 continue;
@@ -299,82 +309,63 @@ impl Admitted {
                 gauge,
                 runs,
                 counted,
+                sources,
             } = &mut slot;
+            let mut errands = Errands::default();
             let mut counts = gauge.lock();
-            let before = amounts(entered.tokens);
+            let (at, before) = (entered.time, amounts(entered.tokens));
             let [_, used_tokens] = amounts(used);
             let after = [0, used_tokens];
-            counts
-                .tally
-                .amend(counted.and(those), entered.time, before, after);
-            let of_one = entered.shared.iter();
-            let of_one = of_one.filter(|one| usize::from(one.at) == at);
-            let taken = of_one.filter_map(|one| {
-                let place = usize::from(one.place);
-                let taken = Taken {
-                    at: entered.time,
-                    amount: before[unit_of(place)],
-                    source: one.source,
-                };
-                those.has(place).then_some((PLACES[place], taken))
-            });
-            let errands = settle_shared(taken, used, &mut counts, gauge);
+            match sources.take() {
+                None => counts.tally.amend(counted.and(those), at, before, after),
+                Some(sources) => {
+                    let took = Took {
+                        at,
+                        amounts: before,
+                        sources,
+                    };
+                    if !counts.lines.settle_at_till(&took, those, after) {
+                        settle_shared(&took, those, used, &mut counts, gauge, &mut errands);
+                    }
+                }
+            }
             let next = gauge.free(runs, &mut counts);
             drop(counts);
-            for (limit, errand) in errands {
-                gauge.run(limit, errand);
-            }
+            errands.run();
             next.into_iter().for_each(Next::tell);
         }
     }
 }
 
 /// What a request of so many tokens takes, of each unit.
-fn amounts(tokens: u64) -> [u64; UNITS.len()] {
-    [Limit::Requests(0), Limit::Tokens(0)].map(|limit| limit.amount(tokens))
+const fn amounts(tokens: u64) -> [u64; UNITS.len()] {
+    [
+        Limit::Requests(0).amount(tokens),
+        Limit::Tokens(0).amount(tokens),
+    ]
 }
 
-/// Settles what a request has taken of counts that replicas share, of one gauge.
+/// Settles what a request took of counts of one gauge that replicas share, under the limits at those places.
 fn settle_shared(
-    taken: impl Iterator<Item = (Limit, Taken)>,
+    took: &Took,
+    those: Places,
     used: u64,
     counts: &mut Counts,
     gauge: &Arc<Gauge>,
-) -> Vec<(Limit, Errand)> {
-    let mut errands = Vec::new();
-    for (limit, taken) in taken {
-        if let Some(line) = counts.line(limit) {
+    errands: &mut Errands,
+) {
+    for (place, taken) in took.of(those) {
+        if let Some(line) = counts.lines.at(place) {
             let effects = line.lease.settle(taken, used, Instant::now());
-            if !effects.is_empty() {
-                let asks = line.errands(gauge, limit, effects);
-                errands.extend(asks.into_iter().map(|errand| (limit, errand)));
-            }
+            errands.add(gauge, PLACES[place], line, effects);
         }
     }
-    errands
 }
 
 impl Drop for Admitted {
     fn drop(&mut self) {
         self.settle(0);
     }
-}
-
-/// Takes of what replicas share, and first of what was set aside.
-fn take_shared(
-    line: &mut Line,
-    amount: u64,
-    share: Option<&mut Share>,
-    now: Instant,
-) -> (Taken, Option<Effect>) {
-    let share = share.filter(|share| line.lease.is_good(&share.held, now));
-    let taken = line
-        .lease
-        .take(amount, share.as_ref().map(|share| &share.held), now);
-    if let Some(share) = share {
-        share.close();
-    }
-    taken
 }
 
 /// Lines up for what is lacking under each of those limits.
@@ -394,8 +385,7 @@ fn line_up(
         };
         let amount = limit.amount(asked.tokens);
         let (wait, effect) = line.wait(&limiter.gauge, *limit, amount, asked.now);
-        let asks = line.errands(&limiter.gauge, *limit, effect);
-        errands.extend(asks.into_iter().map(|errand| (*at, *limit, errand)));
+        errands.add(&limiter.gauge, *limit, line, effect);
         waits.push((*at, wait));
     }
     waits

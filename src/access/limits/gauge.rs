@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
-use super::shared::{Effect, Errand, KIND, Lease, Line, Shared};
+use super::shared::{Effect, Errand, KIND, Lease, Line, Lines, Shared, Sources};
 use super::tally::{Places, Tally};
 use super::told::{Limit, PLACES, UNITS, WINDOW_NAMES, window_of};
-use super::{shared, span};
-use crate::access::budgets::Page;
+use super::{SLOT, shared, span};
+use crate::access::budgets::{Page, Part};
 
 /// Counts. Shared by all that are limited together, across reloads.
 ///
@@ -37,8 +37,8 @@ pub(super) struct Counts {
     running: u32,
     /// What this process counts by itself, …
     pub tally: Tally,
-    /// … and what it has of counts of all replicas: by their places, each made when it is first needed.
-    lines: [Option<Box<Line>>; PLACES.len()],
+    /// … and what it has of counts of all replicas.
+    pub lines: Lines,
     /// It is swept until nothing of it is under way or unused.
     is_busy: bool,
     /// Who waits for a slot, the first first.
@@ -56,9 +56,23 @@ struct Waiting {
 #[derive(Debug)]
 pub struct Slot {
     pub(super) gauge: Arc<Gauge>,
-    pub(super) runs: bool,
-    /// The limits of windows under which it was entered.
+    pub(super) runs: Runs,
+    /// The limits of windows under which it was entered, …
     pub(super) counted: Places,
+    /// … and, where replicas share those, where it has taken from.
+    pub(super) sources: Option<Sources>,
+}
+
+/// Among which requests one runs, where it matters how many do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Runs {
+    /// It does not matter, or it runs no more.
+    #[default]
+    Uncounted,
+    /// Those of this process.
+    AmongOwn,
+    /// Those of all replicas.
+    AmongAll,
 }
 
 /// A request that waited and may run now. It is to be told when no lock is held: a slot that its receiver has left meanwhile
@@ -90,11 +104,12 @@ impl Gauge {
         self.lock().waiting.len()
     }
 
-    /// A request runs no more, if it did.
-    pub(super) fn free(self: &Arc<Self>, runs: &mut bool, counts: &mut Counts) -> Option<Next> {
-        if !std::mem::take(runs) {
+    /// A request of this process runs no more, if it did.
+    pub(super) fn free(self: &Arc<Self>, runs: &mut Runs, counts: &mut Counts) -> Option<Next> {
+        if *runs != Runs::AmongOwn {
             return None;
         }
+        *runs = Runs::Uncounted;
         counts.running -= 1;
         let next = counts.next_to_run()?;
         Some(Next(next.sender, self.enter(counts)))
@@ -103,11 +118,7 @@ impl Gauge {
     /// Counts a request that runs.
     pub(super) fn enter(self: &Arc<Self>, counts: &mut Counts) -> Slot {
         counts.running += 1;
-        Slot {
-            gauge: self.clone(),
-            runs: true,
-            counted: Places::default(),
-        }
+        Slot::new(self, Runs::AmongOwn)
     }
 }
 
@@ -208,14 +219,9 @@ impl Gauge {
 }
 
 impl Counts {
-    /// Who waits for what all replicas share of a limit.
+    /// What this process has of a limit that all replicas share, and who waits for it.
     pub fn line(&mut self, limit: Limit) -> Option<&mut Line> {
-        self.lines[limit.place()?].as_deref_mut()
-    }
-
-    /// The same, which is made where there is none.
-    pub fn line_of(&mut self, place: usize, shared: &Shared) -> &mut Line {
-        self.lines[place].get_or_insert_with(|| Box::new(shared.line(place)))
+        self.lines.at(limit.place()?)
     }
 
     /// Whether one more may run: nobody overtakes who waits.
@@ -251,20 +257,37 @@ impl Counts {
 }
 
 impl Slot {
-    /// One of a request that is not counted among those that run.
-    pub(super) fn idle(gauge: &Arc<Gauge>) -> Self {
+    pub(super) fn new(gauge: &Arc<Gauge>, runs: Runs) -> Self {
         Self {
             gauge: gauge.clone(),
-            runs: false,
+            runs,
             counted: Places::default(),
+            sources: None,
         }
+    }
+
+    /// One of the slots of all replicas, which was waited for.
+    pub(super) fn of_all_replicas(gauge: &Arc<Gauge>, part: Part) -> Self {
+        part.forget();
+        Self::new(gauge, Runs::AmongAll)
     }
 
     /// The request runs no more.
     pub(super) fn end(&mut self) {
-        if self.runs {
+        self.end_among_all(Instant::now);
+        if self.runs == Runs::AmongOwn {
             let next = self.gauge.free(&mut self.runs, &mut self.gauge.lock());
             next.into_iter().for_each(Next::tell);
+        }
+    }
+
+    /// The request runs no more, if it did among those of all replicas.
+    pub(super) fn end_among_all(&mut self, now: impl FnOnce() -> Instant) {
+        if self.runs == Runs::AmongAll {
+            self.runs = Runs::Uncounted;
+            if let Some(slots) = self.gauge.slots() {
+                slots.give_back(SLOT, now());
+            }
         }
     }
 }

@@ -29,9 +29,9 @@ use crate::access::state::ANSWER_WITHIN;
 use crate::config::limits::{Concurrency, Limits};
 use crate::soon::Soon;
 use crate::spend::Usd;
-use admitted::{Asked, Lacking, Locked, Place, Wish};
+use admitted::{Asked, Lacking, Locked, Wish};
 use gauge::Counts;
-use shared::{Lease, Look, Outcome, Share, Wait};
+use shared::{Lease, Look, Maxima, Outcome, Share, Wait};
 use tally::Places;
 use told::PLACES;
 
@@ -58,7 +58,7 @@ pub struct Limiter {
     /// Whose, in the words of a refusal: ``key `search-prod` ``.
     whose: String,
     /// How much of each limit that is set, by its place.
-    windows: Box<[(usize, u64)]>,
+    windows: Maxima,
     /// Those places.
     places: Places,
     concurrency: Option<Concurrency>,
@@ -106,14 +106,17 @@ async fn wait(
                 queue,
                 refused,
             } => {
-                let place = wait_in(queue, concurrency).await;
+                let slot = match wish.limiters[at] {
+                    Some(limiter) => wait_in(queue, concurrency, &limiter.gauge).await,
+                    None => Err(false),
+                };
                 let refused = |is_lost| {
                     Box::new(Refused {
                         is_lost,
                         ..*refused
                     })
                 };
-                admitted.keep_place(at, place.map_err(refused)?);
+                admitted.keep_slot(at, slot.map_err(refused)?);
             }
         }
         match admitted.take(&wish) {
@@ -135,7 +138,7 @@ enum Queue {
 ///
 /// # Errors
 /// There is none; and whether that is because nobody can say.
-async fn wait_in(queue: Queue, concurrency: Concurrency) -> Result<Place, bool> {
+async fn wait_in(queue: Queue, concurrency: Concurrency, gauge: &Arc<Gauge>) -> Result<Slot, bool> {
     let Concurrency {
         max,
         queue_max,
@@ -144,14 +147,15 @@ async fn wait_in(queue: Queue, concurrency: Concurrency) -> Result<Place, bool> 
     match queue {
         Queue::Own(None) => Err(false),
         Queue::Own(Some(waiting)) => match pingora_timeout::timeout(queue_wait, waiting).await {
-            Ok(Ok(slot)) => Ok(Place::Own(slot)),
+            Ok(Ok(slot)) => Ok(slot),
             _ => Err(false),
         },
         Queue::Shared(slots) => {
             let (max, queue_max) = (slots_of(max.get()), queue_max as usize);
             let reserved = slots.reserve(max, SLOT, SLOT, queue_wait, queue_max).await;
             let is_lost = |refusal| refusal == Refusal::Lost;
-            reserved.map(Place::Shared).map_err(is_lost)
+            let slot = |part| Slot::of_all_replicas(gauge, part);
+            reserved.map(slot).map_err(is_lost)
         }
     }
 }
@@ -228,7 +232,7 @@ impl Limiter {
     pub fn new(whose: String, limits: &Limits, gauge: Arc<Gauge>) -> Self {
         let all = limits.requests.iter().chain(&limits.tokens).enumerate();
         let set = all.filter_map(|(place, max)| Some((place, (*max)?.get())));
-        let windows: Box<[_]> = set.collect();
+        let windows: Maxima = set.collect();
         let mut places = Places::default();
         windows.iter().for_each(|(place, _)| places.add(*place));
         Self {
@@ -250,21 +254,26 @@ impl Limiter {
         shares: &[Share],
         seen: &mut Seen,
     ) {
-        counts.tally.pass(asked.now);
+        let Some(shared) = self.gauge.shared() else {
+            counts.tally.pass(asked.now);
+            for (place, max) in self.windows.iter().copied() {
+                let remaining = self.look_at_own(place, max, counts, asked, seen);
+                seen.note(at, place, max, remaining);
+            }
+            return;
+        };
+        let till = counts.lines.till(&self.windows, asked.amounts(), asked.now);
+        if let Some(till) = till.filter(|_| shares.is_empty()) {
+            for unit in till.units() {
+                seen.note(at, unit.place, unit.max, unit.remaining);
+            }
+            return;
+        }
         for (place, max) in self.windows.iter().copied() {
-            let (max, remaining) = match self.gauge.shared() {
-                None => (max, self.look_at_own(place, max, counts, asked, seen)),
-                Some(shared) => {
-                    let lease = &mut counts.line_of(place, shared).lease;
-                    self.look_at_shared((at, place), max, lease, asked, shares, seen)
-                }
-            };
-            seen.note(Tightest {
-                at,
-                place,
-                max,
-                remaining,
-            });
+            let lease = &mut counts.lines.at_or(place, || shared.line(place)).lease;
+            let (part, remaining) =
+                self.look_at_shared((at, place), max, lease, asked, shares, seen);
+            seen.note(at, place, part, remaining);
         }
     }
 
@@ -360,13 +369,18 @@ impl Seen {
         }
     }
 
-    fn note(&mut self, found: Tightest) {
-        let tightest = match PLACES[found.place] {
+    fn note(&mut self, at: usize, place: usize, max: u64, remaining: u64) {
+        let tightest = match PLACES[place] {
             Limit::Requests(_) => &mut self.requests,
             _ => &mut self.tokens,
         };
-        if tightest.is_none_or(|other| found.remaining < other.remaining) {
-            *tightest = Some(found);
+        if tightest.is_none_or(|other| remaining < other.remaining) {
+            *tightest = Some(Tightest {
+                at,
+                place,
+                max,
+                remaining,
+            });
         }
     }
 

@@ -61,7 +61,7 @@ impl Places {
     }
 
     /// Those of each unit.
-    const OF_UNITS: [Self; UNITS.len()] = [Self(!Self::TOKENS.0), Self::TOKENS];
+    pub const OF_UNITS: [Self; UNITS.len()] = [Self(!Self::TOKENS.0), Self::TOKENS];
 
     /// Those that are in both.
     pub const fn and(self, other: Self) -> Self {

@@ -21,8 +21,8 @@ pub struct Front {
     pub epoch: u64,
     /// What may still be taken.
     pub room: u64,
-    /// What was.
-    pub taken: u64,
+    /// What was; less than nothing where more came back of what had been taken just before.
+    pub taken: i64,
     /// What is left of the limit, …
     pub remaining: u64,
     /// … and when nothing of it will be used.
@@ -45,28 +45,37 @@ impl Front {
         if amount > self.room || self.until <= now {
             return None;
         }
-        self.room -= amount;
-        self.taken += amount;
-        self.remaining = self.remaining.saturating_sub(amount);
+        self.was_taken(amount.cast_signed());
         Some(Taken {
             at: now,
             amount,
-            source: Source::Granted {
-                part: self.part,
-                epoch: self.epoch,
-            },
+            source: self.source(),
         })
     }
 
-    /// A request has used no more than what it took here. Tells whether that was so.
-    pub fn settle(&mut self, taken: &Taken, used: u64, now: Instant) -> bool {
-        let is_of_it = taken.at > self.since && now < self.until && used <= taken.amount;
-        if is_of_it {
-            let less = taken.amount - used;
-            self.room += less;
-            self.taken -= less;
-            self.remaining += less;
+    /// Where it is taken from.
+    pub const fn source(&self) -> Source {
+        Source::Granted {
+            part: self.part,
+            epoch: self.epoch,
         }
-        is_of_it
+    }
+
+    /// So much was taken elsewhere, or less than nothing.
+    pub const fn was_taken(&mut self, amount: i64) {
+        self.room = self.room.saturating_add_signed(-amount);
+        self.taken = self.taken.saturating_add(amount);
+        self.remaining = self.remaining.saturating_add_signed(-amount);
+    }
+
+    /// A request has used no more than what it took here, or of the same portion just when this was lent. Tells whether that was
+    /// so. It may be late: as long as the front has not been taken back, nothing has come of its end.
+    pub fn settle(&mut self, taken: &Taken, used: u64) -> bool {
+        let is_of_it = self.since <= taken.at && taken.source == self.source();
+        let is_settled = is_of_it && used <= taken.amount;
+        if is_settled {
+            self.was_taken(used.cast_signed() - taken.amount.cast_signed());
+        }
+        is_settled
     }
 }

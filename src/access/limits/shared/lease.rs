@@ -266,6 +266,18 @@ impl Lease {
         (taken, asks)
     }
 
+    /// What it has lent, …
+    pub const fn front(&self) -> Option<&Front> {
+        self.front.as_ref()
+    }
+
+    /// … and what was taken of that elsewhere.
+    pub fn was_taken(&mut self, amount: i64) {
+        if let Some(front) = &mut self.front {
+            front.was_taken(amount);
+        }
+    }
+
     /// Whether what was set aside can still be taken.
     pub fn is_good(&self, held: &Held, now: Instant) -> bool {
         held.epoch == self.epoch && now < held.until
@@ -302,11 +314,8 @@ impl Lease {
 
     /// A request has used so much of what it took.
     pub fn settle(&mut self, taken: Taken, used: u64, now: Instant) -> Vec<Effect> {
-        let mut front = self.front.as_mut();
-        if front
-            .as_mut()
-            .is_some_and(|front| front.settle(&taken, used, now))
-        {
+        let front = self.front.as_mut();
+        if front.is_some_and(|front| front.settle(&taken, used)) {
             return Vec::new();
         }
         self.take_back();
@@ -469,8 +478,8 @@ impl Lease {
             since, part, taken, ..
         } = front;
         self.portions.take(part, taken);
-        self.pace.add(taken, since);
-        self.span.change_last(taken.cast_signed());
+        self.pace.add(taken.max(0).cast_unsigned(), since);
+        self.span.change_last(taken);
     }
 
     fn count(&mut self, asked: &Asked, counted: &Counted, now: Instant) {

@@ -7,6 +7,7 @@
 mod front;
 mod lease;
 mod line;
+mod lines;
 mod log;
 mod news;
 mod numbers;
@@ -19,8 +20,9 @@ mod standing;
 #[cfg(test)]
 mod tests;
 
-pub use lease::{Effect, Lease, Look, Source, Taken, life};
+pub use lease::{Effect, Lease, Look, life};
 pub use line::{Errand, Line, Outcome, Share, Wait};
+pub use lines::{Lines, Maxima, Sources, Took};
 
 use std::fmt;
 use std::sync::Arc;

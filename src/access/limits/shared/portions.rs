@@ -34,12 +34,12 @@ impl Portions {
         all.find(|(_, left)| *left > 0)
     }
 
-    /// Takes out of what was granted until a part.
-    pub fn take(&mut self, part: u64, amount: u64) {
+    /// Takes out of what was granted until a part, or puts back what had been.
+    pub fn take(&mut self, part: u64, amount: i64) {
         let mut left = amount;
         for portion in self.0.iter_mut().filter(|portion| portion.part == part) {
-            let taken = left.min(portion.left);
-            portion.left -= taken;
+            let taken = left.min(portion.left.cast_signed());
+            portion.left = portion.left.saturating_add_signed(-taken);
             left -= taken;
         }
     }

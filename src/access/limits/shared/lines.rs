@@ -1,0 +1,475 @@
+//! The lines of a gauge, one for each window that it counts with other replicas, and what requests take from of all at once.
+//!
+//! A request is counted in up to eight windows of each of its limiters, on whichever core it runs, and a lease is large. So
+//! while no lease of a gauge has anything to do but to be taken from, requests meet only its [`Till`]: a few numbers in one
+//! place. Whoever needs a lease itself closes that first, and finds in the lease all that was taken.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::super::tally::{Places, unit_of};
+use super::super::told::{PLACES, UNITS};
+use super::front::Front;
+use super::lease::{Source, Taken};
+use super::line::Line;
+
+/// How much each limit of a window is, by its place.
+pub type Maxima = Arc<[(usize, u64)]>;
+
+/// Where a request has taken of each window from, by its place.
+pub type Sources = Arc<[(usize, Source)]>;
+
+/// What a request has taken of all windows of a gauge.
+#[derive(Debug)]
+pub struct Took {
+    /// When.
+    pub at: Instant,
+    /// How much of each unit.
+    pub amounts: [u64; UNITS.len()],
+    /// Where from.
+    pub sources: Sources,
+}
+
+impl Took {
+    /// What was taken under each of the limits at those places.
+    pub fn of(&self, those: Places) -> impl Iterator<Item = (usize, Taken)> {
+        let sources = self.sources.iter().copied();
+        sources
+            .filter(move |(place, _)| those.has(*place))
+            .map(|(place, source)| {
+                let taken = Taken {
+                    at: self.at,
+                    amount: self.amounts[unit_of(place)],
+                    source,
+                };
+                (place, taken)
+            })
+    }
+}
+
+/// The lines of a gauge, by their places, each made when it is first needed.
+#[derive(Debug, Default)]
+pub struct Lines {
+    till: Option<Till>,
+    all: [Option<Box<Line>>; PLACES.len()],
+}
+
+/// What was lent by the fronts of all leases of a gauge, and what was taken of it.
+#[derive(Debug)]
+pub struct Till {
+    /// Until when it lasts.
+    until: Instant,
+    /// What is there of each unit.
+    units: [Option<Unit>; UNITS.len()],
+    /// The limits that it was lent under.
+    maxima: Maxima,
+    sources: Sources,
+}
+
+/// What is there of requests, or of tokens.
+#[derive(Clone, Copy, Debug)]
+pub struct Unit {
+    /// The place of the limit that leaves least, …
+    pub place: usize,
+    /// … how much it is, …
+    pub max: u64,
+    /// … and what is left of it.
+    pub remaining: u64,
+    /// What may still be taken.
+    room: u64,
+    /// What was taken, or given back of what had been taken before.
+    taken: i64,
+    /// Since when all of its fronts last.
+    since: Instant,
+}
+
+impl Lines {
+    /// The till, if it is open under these limits and each unit has so much.
+    pub fn till(
+        &mut self,
+        maxima: &Maxima,
+        amounts: [u64; UNITS.len()],
+        now: Instant,
+    ) -> Option<&mut Till> {
+        let till = self.till.as_mut()?;
+        let is_of_them = Arc::ptr_eq(&till.maxima, maxima) || till.maxima == *maxima;
+        (is_of_them && now < till.until && till.has(amounts)).then_some(till)
+    }
+
+    /// Opens the till, if the leases have nothing to do but to be taken from.
+    pub fn open_till(&mut self, maxima: &Maxima) {
+        self.close_till();
+        self.till = Till::of(&self.all, maxima);
+    }
+
+    /// The line at that place.
+    pub fn at(&mut self, place: usize) -> Option<&mut Line> {
+        self.close_till();
+        self.all[place].as_deref_mut()
+    }
+
+    /// The same, which is made where there is none.
+    pub fn at_or(&mut self, place: usize, make: impl FnOnce() -> Line) -> &mut Line {
+        self.close_till();
+        self.all[place].get_or_insert_with(|| Box::new(make()))
+    }
+
+    /// Settles a request under the limits at those places, after it has used so much of each unit. Tells whether that could be
+    /// put down here; else it is for the leases.
+    pub fn settle_at_till(&mut self, took: &Took, those: Places, used: [u64; UNITS.len()]) -> bool {
+        let till = self.till.as_mut();
+        till.is_some_and(|till| till.settle(took, those, used))
+    }
+
+    /// Tells the leases what was taken.
+    fn close_till(&mut self) {
+        let Some(till) = self.till.take() else {
+            return;
+        };
+        for (place, _) in till.maxima.iter().copied() {
+            let line = self.all[place].as_deref_mut();
+            if let (Some(line), Some(unit)) = (line, till.units[unit_of(place)]) {
+                line.lease.was_taken(unit.taken);
+            }
+        }
+    }
+}
+
+impl Till {
+    /// What the fronts of those lines come to; None where one has none.
+    fn of(lines: &[Option<Box<Line>>], maxima: &Maxima) -> Option<Self> {
+        let fronts = maxima.iter().map(|(place, max)| {
+            let front = lines[*place].as_ref()?.lease.front()?;
+            (front.limit == *max && front.room <= front.remaining).then_some((*place, front))
+        });
+        let fronts: Vec<(usize, &Front)> = fronts.collect::<Option<_>>()?;
+        let mut units = [None; UNITS.len()];
+        for (place, front) in &fronts {
+            let unit = &mut units[unit_of(*place)];
+            *unit = Some(Unit::of(*place, front).with(*unit));
+        }
+        let source = |(place, front): &(usize, &Front)| (*place, front.source());
+        Some(Self {
+            until: fronts.iter().map(|(_, front)| front.until).min()?,
+            units,
+            maxima: maxima.clone(),
+            sources: fronts.iter().map(source).collect(),
+        })
+    }
+
+    /// What is there of each unit that is limited.
+    pub fn units(&self) -> impl Iterator<Item = &Unit> {
+        self.units.iter().flatten()
+    }
+
+    fn has(&self, amounts: [u64; UNITS.len()]) -> bool {
+        let mut both = self.units.iter().zip(amounts);
+        both.all(|(unit, amount)| unit.is_none_or(|unit| amount <= unit.room))
+    }
+
+    /// Takes so much of each unit, which is there. Tells where from.
+    pub fn take(&mut self, amounts: [u64; UNITS.len()]) -> Sources {
+        let units = self.units.iter_mut().zip(amounts);
+        units.for_each(|(unit, amount)| *unit = unit.map(|unit| unit.with_taken(amount, 0)));
+        self.sources.clone()
+    }
+
+    /// Puts down what a request has used that has taken it here, and no more than it took; else nothing. It may be late: as long
+    /// as the till is open, nothing has come of its end.
+    fn settle(&mut self, took: &Took, those: Places, used: [u64; UNITS.len()]) -> bool {
+        let is_settled = |unit: usize| Places::OF_UNITS[unit].and(those) != Places::default();
+        let changed = |index: usize| match self.units[index] {
+            Some(unit) if is_settled(index) => {
+                let before = took.amounts[index];
+                let is_of_it = unit.since <= took.at && used[index] <= before;
+                is_of_it.then(|| Some(unit.with_taken(used[index], before)))
+            }
+            unit => Some(unit),
+        };
+        let (Some(requests), Some(tokens)) = (changed(0), changed(1)) else {
+            return false;
+        };
+        if !self.is_source(took, those) {
+            return false;
+        }
+        self.units = [requests, tokens];
+        true
+    }
+
+    /// Whether a request that took of the same windows took of what the fronts are of, under the limits at those places.
+    fn is_source(&self, took: &Took, those: Places) -> bool {
+        let mut both = took.sources.iter().zip(&*self.sources);
+        Arc::ptr_eq(&took.sources, &self.sources)
+            || took.sources.len() == self.sources.len()
+                && both.all(|((place, source), (of_till, own))| {
+                    place == of_till && (source == own || !those.has(*place))
+                })
+    }
+}
+
+impl Unit {
+    fn of(place: usize, front: &Front) -> Self {
+        Self {
+            place,
+            max: front.limit,
+            remaining: front.remaining,
+            room: front.room,
+            taken: 0,
+            since: front.since,
+        }
+    }
+
+    /// What is there under this limit and another.
+    fn with(self, other: Option<Self>) -> Self {
+        let Some(other) = other else { return self };
+        let tighter = match self.remaining < other.remaining {
+            true => self,
+            false => other,
+        };
+        Self {
+            room: self.room.min(other.room),
+            since: self.since.max(other.since),
+            ..tighter
+        }
+    }
+
+    /// The same, when `amount` more was taken and `back` was given back.
+    const fn with_taken(mut self, amount: u64, back: u64) -> Self {
+        let taken = amount.cast_signed() - back.cast_signed();
+        self.taken += taken;
+        self.room = self.room.saturating_add_signed(-taken);
+        self.remaining = self.remaining.saturating_add_signed(-taken);
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::super::super::told::window_of;
+    use super::super::lease::{Effect, Lease, Look};
+    use super::super::log::{Answer, Ask, Counted, Told};
+    use super::super::numbers::Numbers;
+    use super::*;
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Pass(u64),
+        /// Of one of two sets of limits.
+        Take(bool, u64),
+        /// The request before so many others has used so much.
+        Settle(usize, u64),
+        Cancel(usize),
+        Sweep,
+        Compare,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let take = || {
+            (prop::bool::weighted(0.9), 0..1_000_u64)
+                .prop_map(|(first, tokens)| Step::Take(first, tokens))
+        };
+        prop_oneof![
+            // Mostly a till lasts.
+            prop_oneof![0..50_000_u64, 0..2_000_000_u64, 0..5_000_000_000_u64].prop_map(Step::Pass),
+            take(),
+            take(),
+            take(),
+            (0..20_usize, 0..1_200_u64).prop_map(|(ago, used)| Step::Settle(ago, used)),
+            (0..20_usize, 0..500_u64).prop_map(|(ago, used)| Step::Settle(ago, used)),
+            (0..20_usize).prop_map(Step::Cancel),
+            Just(Step::Compare),
+            Just(Step::Sweep),
+        ]
+    }
+
+    /// Leases with a till, or without one, and a log that grants what is wanted.
+    struct Side {
+        lines: Lines,
+        has_till: bool,
+        /// How many requests met the till.
+        met: usize,
+        requests: Vec<Option<Took>>,
+        asks: Vec<(usize, Ask)>,
+    }
+
+    impl Side {
+        fn new(start: Instant, has_till: bool) -> Self {
+            let mut lines = Lines::default();
+            let numbers = Numbers::behind(|| 0);
+            for place in 0..PLACES.len() {
+                let lease = Lease::new(window_of(place), start, numbers.clone());
+                lines.at_or(place, || Line::new(lease));
+            }
+            Self {
+                lines,
+                has_till,
+                met: 0,
+                requests: Vec::new(),
+                asks: Vec::new(),
+            }
+        }
+
+        fn lease(&mut self, place: usize) -> &mut Lease {
+            &mut self.lines.at(place).unwrap().lease
+        }
+
+        fn take(&mut self, maxima: &Maxima, tokens: u64, now: Instant) {
+            let amounts = [1, tokens];
+            let sources = match self.lines.till(maxima, amounts, now) {
+                Some(till) => {
+                    self.met += 1;
+                    Some(till.take(amounts))
+                }
+                None => self.take_of_leases(maxima, amounts, now),
+            };
+            self.requests.push(sources.map(|sources| Took {
+                at: now,
+                amounts,
+                sources,
+            }));
+        }
+
+        fn take_of_leases(
+            &mut self,
+            maxima: &Maxima,
+            amounts: [u64; 2],
+            now: Instant,
+        ) -> Option<Sources> {
+            let mut has_all = true;
+            for (place, max) in maxima.iter().copied() {
+                let amount = amounts[unit_of(place)];
+                if self.lease(place).look(amount, max, now) != Look::Has {
+                    has_all = false;
+                    let asks = self.lease(place).wait(0, amount, now);
+                    self.lease(place).leave(0);
+                    self.answer(place, asks, now);
+                }
+            }
+            has_all.then(|| {
+                let mut sources = Vec::new();
+                for (place, _) in maxima.iter().copied() {
+                    let amount = amounts[unit_of(place)];
+                    let (taken, asks) = self.lease(place).take(amount, None, now);
+                    sources.push((place, taken.source));
+                    self.answer(place, asks, now);
+                }
+                if self.has_till {
+                    self.lines.open_till(maxima);
+                }
+                sources.into()
+            })
+        }
+
+        fn settle(&mut self, ago: usize, used: Option<u64>, now: Instant) {
+            let found = self.requests.iter_mut().rev().nth(ago);
+            let Some(took) = found.and_then(Option::take) else {
+                return;
+            };
+            let (those, after) = match used {
+                Some(used) => (Places::TOKENS, [0, used]),
+                None => (Places::ALL, [0, 0]),
+            };
+            if self.lines.settle_at_till(&took, those, after) {
+                self.met += 1;
+                return;
+            }
+            for taken in took.of(those) {
+                let (place, taken) = taken;
+                let effects = self.lease(place).settle(taken, after[unit_of(place)], now);
+                self.answer(place, effects, now);
+            }
+        }
+
+        fn answer(
+            &mut self,
+            place: usize,
+            effects: impl IntoIterator<Item = Effect>,
+            now: Instant,
+        ) {
+            for effect in effects {
+                let Effect::Ask(ask) = effect else { continue };
+                let counted = Counted {
+                    granted: ask.want + 3 * ask.welcome + 1_500,
+                    part: ask.seq,
+                    total: 3_000,
+                    reset: 40_000_000,
+                    ..Counted::default()
+                };
+                let answer = Answer {
+                    born: 1,
+                    told: Told::Counted(counted),
+                };
+                self.lease(place).answered(ask.seq, answer, now);
+                self.asks.push((place, ask));
+            }
+        }
+
+        fn sweep(&mut self, now: Instant) {
+            for place in 0..PLACES.len() {
+                let effects = self.lease(place).tick(now);
+                self.answer(place, effects, now);
+            }
+        }
+
+        fn standing(&mut self, now: Instant) -> Vec<(u64, (u64, Duration))> {
+            let of = |place| {
+                let lease = self.lease(place);
+                (lease.remaining(1_000_000, None, now), lease.used(now))
+            };
+            let all = (0..PLACES.len()).map(of);
+            all.map(|(remaining, used)| (used, remaining)).collect()
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(512))]
+
+        /// What is taken at the till, and settled there, is what would have been taken from each lease.
+        #[test]
+        fn a_till_counts_what_its_leases_would(steps in prop::collection::vec(step(), 1..300)) {
+            let start = Instant::now();
+            let sets: [Maxima; 2] = [
+                [0, 1, 3, 4, 5].map(|place| (place, 1_000_000)).into(),
+                [1, 5, 6].map(|place| (place, 1_000_000)).into(),
+            ];
+            let [mut till, mut plain] = [true, false].map(|has_till| Side::new(start, has_till));
+            let mut now = start;
+            for step in steps {
+                if let Step::Pass(nanoseconds) = step {
+                    now += Duration::from_nanos(nanoseconds);
+                }
+                for side in [&mut till, &mut plain] {
+                    match step {
+                        Step::Take(first, tokens) => side.take(&sets[usize::from(!first)], tokens, now),
+                        Step::Settle(ago, used) => side.settle(ago, Some(used), now),
+                        Step::Cancel(ago) => side.settle(ago, None, now),
+                        Step::Sweep => side.sweep(now),
+                        Step::Pass(_) | Step::Compare => {}
+                    }
+                }
+                if let Step::Compare = step {
+                    prop_assert_eq!(till.standing(now), plain.standing(now));
+                }
+                prop_assert_eq!(&till.asks, &plain.asks);
+            }
+            prop_assert_eq!(plain.met, 0);
+        }
+    }
+
+    #[test]
+    fn most_requests_meet_the_till() {
+        let start = Instant::now();
+        let maxima: Maxima = [1, 3, 5].map(|place| (place, 1_000_000)).into();
+        let mut side = Side::new(start, true);
+        for request in 0..1_000 {
+            let now = start + request * Duration::from_micros(100);
+            side.take(&maxima, 10, now);
+            side.settle(0, Some(8), now + Duration::from_micros(50));
+        }
+        assert!(side.met > 1_600, "{} of 2000", side.met);
+    }
+}
