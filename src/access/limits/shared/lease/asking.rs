@@ -10,7 +10,7 @@ use super::{Asked, Effect, FAR_LIFE, Lease};
 const FAR_PART: u64 = 16;
 
 /// … while it is asked for less than this part of it: then it is asked for more at once.
-const LITTLE_PART: u64 = 256;
+const LITTLE_PART: u64 = 64;
 
 /// Clocks differ: a lease ends by this part of itself sooner than Redis would have it.
 const DRIFT: u32 = 64;
@@ -49,17 +49,18 @@ impl Lease {
         self.look_how_far(now);
         let is_in_use = need.is_some() || self.is_low(now);
         let recent = if is_in_use { self.pace.recent(now) } else { 0 };
-        let want = self.waiting.iter().map(|one| one.amount).sum();
+        let want: u64 = self.waiting.iter().map(|one| one.amount).sum();
         let far_life = LIFE.max(FAR_LIFE.div_duration_f64(self.part) as u64);
-        let far_welcome = recent * far_life / LIFE;
-        let is_little = want + far_welcome <= self.limit / LITTLE_PART;
+        let little = self.limit / LITTLE_PART;
+        let is_little = want + recent * far_life / LIFE <= little;
         self.is_long = far_life > LIFE && is_little && self.is_far(now);
-        let (least, welcome) = match self.is_long {
-            true => (far_life, far_welcome),
-            false => (LIFE, recent),
-        };
+        let least = if self.is_long { far_life } else { LIFE };
         let life = least.max((3 * self.slowest).div_duration_f64(self.part).ceil() as u64);
         let life = life.min(PARTS / 2);
+        let welcome = match self.is_long {
+            true => (recent * life / LIFE).min(little),
+            false => recent,
+        };
         let report = self.report(now);
         let ask = Ask {
             seq: self.seq,
@@ -121,12 +122,15 @@ impl Lease {
         self.is_roomy && self.portions.left() < self.asks_below(now)
     }
 
-    /// What it has when it is time to ask for more.
+    /// What it has when it is time to ask for more: of a long lease, what is used while twice the slowest answer of late is under
+    /// way.
     pub(super) fn asks_below(&mut self, now: Instant) -> u64 {
-        match self.is_long {
-            true => self.pace.recent(now),
-            false => self.pace.recent(now) / 4,
+        let recent = self.pace.recent(now);
+        if !self.is_long {
+            return recent / 4;
         }
+        let stretches = (2 * self.slowest).div_duration_f64(self.part * LIFE as u32);
+        (recent as f64 * stretches.max(1.0)) as u64
     }
 
     /// Whether the limit has been far from all that is used for a whole window.
