@@ -226,10 +226,11 @@ fn worst(
     target: &Target,
     bill: &Bill,
 ) -> Result<Worst, Error> {
-    let hard = payers.iter().filter(|fund| fund.is_hard());
-    let Some(owner) = hard.clone().next().map(|fund| &fund.owner) else {
+    let mut hard = payers.iter().filter(|fund| fund.is_hard());
+    let Some(first) = hard.next() else {
         return Ok(Worst::NOTHING);
     };
+    let owner = &first.owner;
     let Some(tariff) = &bill.tariff else {
         let message = format!(
             "the target `{}` has no price, and the budget of {owner} is never exceeded",
@@ -237,15 +238,10 @@ fn worst(
         );
         return Err(not_priced(message));
     };
-    let is_allowed = |kind| hard.clone().all(|fund| fund.budget.allows(kind));
-    let kinds = [
-        (Unbounded::Tools, &[Paid::Tools, Paid::Models][..]),
-        (Unbounded::Media, &[Paid::Media, Paid::Output]),
-        (Unbounded::Tier, &[Paid::Tier]),
-        (Unbounded::Stored, &[Paid::Stored]),
-    ];
-    let allowed = kinds.into_iter().filter(|(kind, _)| is_allowed(*kind));
-    let allowed: Vec<Paid> = allowed.flat_map(|(_, paid)| paid).copied().collect();
+    // What all of them allow; mostly the first allows nothing.
+    let of_first = first.budget.allow.iter();
+    let allowed = of_first.filter(|kind| hard.clone().all(|fund| fund.budget.allows(**kind)));
+    let allowed: Vec<Paid> = allowed.flat_map(|kind| paid(*kind)).copied().collect();
     let worst = Worst::of(
         asked.demand(),
         &target.model,
@@ -261,6 +257,16 @@ fn worst(
         }
         Error::invalid(param, format!("{none}, and the budget of {owner} is never exceeded"))
     })
+}
+
+/// What a request asks for by which it may cost more than anybody can say before.
+const fn paid(kind: Unbounded) -> &'static [Paid] {
+    match kind {
+        Unbounded::Tools => &[Paid::Tools, Paid::Models],
+        Unbounded::Media => &[Paid::Media, Paid::Output],
+        Unbounded::Tier => &[Paid::Tier],
+        Unbounded::Stored => &[Paid::Stored],
+    }
 }
 
 fn refused(fund: &Fund, refusal: Refusal, need: Usd, page: &Page) -> Error {
