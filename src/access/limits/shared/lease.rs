@@ -450,8 +450,11 @@ impl Lease {
         self.span.add(0, now);
         let (remaining, reset) = self.remaining(self.limit, None, now);
         let reset = now + reset;
+        let asks_at = self.portions.last_ends();
+        let asks_at = asks_at.and_then(|end| end.checked_sub(self.ahead()));
         let changes = [
             self.portions.ends(),
+            asks_at.filter(|time| now < *time),
             self.pace.changes(),
             self.span.changes_after(now),
             self.ask_again.filter(|again| now < *again),

@@ -49,9 +49,20 @@ impl Portions {
         self.0.iter().map(|portion| portion.until).min()
     }
 
+    /// When the last of them ends.
+    pub fn last_ends(&self) -> Option<Instant> {
+        self.0.iter().map(|portion| portion.until).max()
+    }
+
     /// What is left in all.
     pub fn left(&self) -> u64 {
         self.0.iter().map(|portion| portion.left).sum()
+    }
+
+    /// What is left of those that last beyond a time.
+    pub fn left_beyond(&self, time: Instant) -> u64 {
+        let lasting = self.0.iter().filter(|portion| time < portion.until);
+        lasting.map(|portion| portion.left).sum()
     }
 
     /// Whether there are none.

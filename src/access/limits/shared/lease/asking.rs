@@ -1,7 +1,7 @@
 //! When a lease asks its log for more, and what it says to it.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::super::log::{Ask, LIFE, PARTS};
 use super::{Asked, Effect, FAR_LIFE, Lease};
@@ -119,17 +119,21 @@ impl Lease {
 
     /// It will have nothing soon, and may get more.
     fn is_low(&mut self, now: Instant) -> bool {
-        self.is_roomy && self.portions.left() < self.asks_below(now)
+        self.is_roomy && self.portions.left_beyond(now + self.ahead()) < self.asks_below(now)
     }
 
-    /// What it has when it is time to ask for more: of a long lease, what is used while twice the slowest answer of late is under
-    /// way.
+    /// How long before it has nothing it asks for more: as long as two answers take that are as slow as the slowest of late.
+    pub(super) fn ahead(&self) -> Duration {
+        2 * self.slowest
+    }
+
+    /// What it has then.
     pub(super) fn asks_below(&mut self, now: Instant) -> u64 {
         let recent = self.pace.recent(now);
         if !self.is_long {
             return recent / 4;
         }
-        let stretches = (2 * self.slowest).div_duration_f64(self.part * LIFE as u32);
+        let stretches = self.ahead().div_duration_f64(self.part * LIFE as u32);
         (recent as f64 * stretches.max(1.0)) as u64
     }
 
@@ -147,5 +151,60 @@ impl Lease {
             Some(total) if self.is_whole && is_far(total) => self.far_since.or(Some(now)),
             _ => None,
         };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::log::{Answer, Counted, Told};
+    use super::super::super::numbers::Numbers;
+    use super::super::Look;
+    use super::*;
+
+    /// What a log answers that has plenty.
+    fn answer(ask: &Ask) -> Answer {
+        let counted = Counted {
+            granted: ask.want + ask.welcome,
+            part: ask.seq,
+            total: ask.most + ask.want + ask.welcome,
+            reset: 60_000_000,
+            ..Counted::default()
+        };
+        Answer {
+            born: 1,
+            told: Told::Counted(counted),
+        }
+    }
+
+    #[test]
+    fn who_comes_steadily_waits_for_no_answer_but_the_first_ones() {
+        const TRIP: Duration = Duration::from_millis(5);
+        for (window, limit) in [(1, 10_000_000), (60, 10_000_000), (60, 200_000)] {
+            let start = Instant::now();
+            let numbers = Numbers::behind(|| 0);
+            let mut lease = Lease::new(Duration::from_secs(window), start, numbers);
+            let mut under_way: Option<(Instant, Ask)> = None;
+            let mut waited = Vec::new();
+            for request in 0..40_000_u32 {
+                let now = start + request * Duration::from_micros(100);
+                if let Some((_, ask)) = under_way.take_if(|(at, _)| *at + TRIP <= now) {
+                    lease.answered(ask.seq, answer(&ask), now);
+                }
+                let asks = match lease.look(1, limit, now) {
+                    Look::Has => lease.take(1, None, now).1,
+                    _ => {
+                        waited.push(now - start);
+                        let asks = lease.wait(0, 1, now);
+                        lease.leave(0);
+                        asks
+                    }
+                };
+                if let Some(Effect::Ask(ask)) = asks {
+                    under_way = Some((now, ask));
+                }
+            }
+            let last = waited.last().unwrap();
+            assert!(*last < Duration::from_secs(1), "{window} s: {last:?}");
+        }
     }
 }
