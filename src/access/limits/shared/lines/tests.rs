@@ -1,0 +1,224 @@
+//! A till counts what its leases would.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::super::super::told::window_of;
+use super::super::lease::{Effect, Lease, Look};
+use super::super::log::{Answer, Ask, Counted, Told};
+use super::super::numbers::Numbers;
+use super::*;
+
+#[derive(Clone, Debug)]
+enum Step {
+    Pass(u64),
+    /// Of one of two sets of limits.
+    Take(bool, u64),
+    /// The request before so many others has used so much.
+    Settle(usize, u64),
+    Cancel(usize),
+    Sweep,
+    Compare,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let take = || {
+        (prop::bool::weighted(0.9), 0..1_000_u64)
+            .prop_map(|(first, tokens)| Step::Take(first, tokens))
+    };
+    prop_oneof![
+        // Mostly a till lasts.
+        prop_oneof![0..50_000_u64, 0..2_000_000_u64, 0..5_000_000_000_u64].prop_map(Step::Pass),
+        take(),
+        take(),
+        take(),
+        (0..20_usize, 0..1_200_u64).prop_map(|(ago, used)| Step::Settle(ago, used)),
+        (0..20_usize, 0..500_u64).prop_map(|(ago, used)| Step::Settle(ago, used)),
+        (0..20_usize).prop_map(Step::Cancel),
+        Just(Step::Compare),
+        Just(Step::Sweep),
+    ]
+}
+
+/// Leases with a till, or without one, and a log that grants what is wanted.
+struct Side {
+    lines: Lines,
+    has_till: bool,
+    /// How many requests met the till.
+    met: usize,
+    requests: Vec<Option<Took>>,
+    asks: Vec<(usize, Ask)>,
+}
+
+impl Side {
+    fn new(start: Instant, has_till: bool) -> Self {
+        let mut lines = Lines::default();
+        let numbers = Numbers::behind(|| 0);
+        for place in 0..PLACES.len() {
+            let lease = Lease::new(window_of(place), start, numbers.clone());
+            lines.at_or(place, || Line::new(lease));
+        }
+        Self {
+            lines,
+            has_till,
+            met: 0,
+            requests: Vec::new(),
+            asks: Vec::new(),
+        }
+    }
+
+    fn lease(&mut self, place: usize) -> &mut Lease {
+        &mut self.lines.at(place).unwrap().lease
+    }
+
+    fn take(&mut self, maxima: &Maxima, tokens: u64, now: Instant) {
+        let amounts = [1, tokens];
+        let sources = match self.lines.till(maxima, amounts, now) {
+            Some(till) => {
+                self.met += 1;
+                Some(till.take(amounts))
+            }
+            None => self.take_of_leases(maxima, amounts, now),
+        };
+        self.requests.push(sources.map(|sources| Took {
+            at: now,
+            amounts,
+            sources,
+        }));
+    }
+
+    fn take_of_leases(
+        &mut self,
+        maxima: &Maxima,
+        amounts: [u64; 2],
+        now: Instant,
+    ) -> Option<Sources> {
+        let mut has_all = true;
+        for (place, max) in maxima.iter().copied() {
+            let amount = amounts[unit_of(place)];
+            if self.lease(place).look(amount, max, now) != Look::Has {
+                has_all = false;
+                let asks = self.lease(place).wait(0, amount, now);
+                self.lease(place).leave(0);
+                self.answer(place, asks, now);
+            }
+        }
+        has_all.then(|| {
+            let mut sources = Vec::new();
+            for (place, _) in maxima.iter().copied() {
+                let amount = amounts[unit_of(place)];
+                let (taken, asks) = self.lease(place).take(amount, None, now);
+                sources.push((place, taken.source));
+                self.answer(place, asks, now);
+            }
+            if self.has_till {
+                self.lines.open_till(maxima);
+            }
+            sources.into()
+        })
+    }
+
+    fn settle(&mut self, ago: usize, used: Option<u64>, now: Instant) {
+        let found = self.requests.iter_mut().rev().nth(ago);
+        let Some(took) = found.and_then(Option::take) else {
+            return;
+        };
+        let (those, after) = match used {
+            Some(used) => (Places::TOKENS, [0, used]),
+            None => (Places::ALL, [0, 0]),
+        };
+        if self.lines.settle_at_till(&took, those, after) {
+            self.met += 1;
+            return;
+        }
+        for taken in took.of(those) {
+            let (place, taken) = taken;
+            let effects = self.lease(place).settle(taken, after[unit_of(place)], now);
+            self.answer(place, effects, now);
+        }
+    }
+
+    fn answer(&mut self, place: usize, effects: impl IntoIterator<Item = Effect>, now: Instant) {
+        for effect in effects {
+            let Effect::Ask(ask) = effect else { continue };
+            let counted = Counted {
+                granted: ask.want + 3 * ask.welcome + 1_500,
+                part: ask.seq,
+                total: 3_000,
+                reset: 40_000_000,
+                ..Counted::default()
+            };
+            let answer = Answer {
+                born: 1,
+                told: Told::Counted(counted),
+            };
+            self.lease(place).answered(ask.seq, answer, now);
+            self.asks.push((place, ask));
+        }
+    }
+
+    fn sweep(&mut self, now: Instant) {
+        for place in 0..PLACES.len() {
+            let effects = self.lease(place).tick(now);
+            self.answer(place, effects, now);
+        }
+    }
+
+    fn standing(&mut self, now: Instant) -> Vec<(u64, (u64, Duration))> {
+        let of = |place| {
+            let lease = self.lease(place);
+            (lease.remaining(1_000_000, None, now), lease.used(now))
+        };
+        let all = (0..PLACES.len()).map(of);
+        all.map(|(remaining, used)| (used, remaining)).collect()
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    /// What is taken at the till, and settled there, is what would have been taken from each lease.
+    #[test]
+    fn a_till_counts_what_its_leases_would(steps in prop::collection::vec(step(), 1..300)) {
+        let start = Instant::now();
+        let sets: [Maxima; 2] = [
+            [0, 1, 3, 4, 5].map(|place| (place, 1_000_000)).into(),
+            [1, 5, 6].map(|place| (place, 1_000_000)).into(),
+        ];
+        let [mut till, mut plain] = [true, false].map(|has_till| Side::new(start, has_till));
+        let mut now = start;
+        for step in steps {
+            if let Step::Pass(nanoseconds) = step {
+                now += Duration::from_nanos(nanoseconds);
+            }
+            for side in [&mut till, &mut plain] {
+                match step {
+                    Step::Take(first, tokens) => side.take(&sets[usize::from(!first)], tokens, now),
+                    Step::Settle(ago, used) => side.settle(ago, Some(used), now),
+                    Step::Cancel(ago) => side.settle(ago, None, now),
+                    Step::Sweep => side.sweep(now),
+                    Step::Pass(_) | Step::Compare => {}
+                }
+            }
+            if let Step::Compare = step {
+                prop_assert_eq!(till.standing(now), plain.standing(now));
+            }
+            prop_assert_eq!(&till.asks, &plain.asks);
+        }
+        prop_assert_eq!(plain.met, 0);
+    }
+}
+
+#[test]
+fn most_requests_meet_the_till() {
+    let start = Instant::now();
+    let maxima: Maxima = [1, 3, 5].map(|place| (place, 1_000_000)).into();
+    let mut side = Side::new(start, true);
+    for request in 0..1_000 {
+        let now = start + request * Duration::from_micros(100);
+        side.take(&maxima, 10, now);
+        side.settle(0, Some(8), now + Duration::from_micros(50));
+    }
+    assert!(side.met > 1_600, "{} of 2000", side.met);
+}
