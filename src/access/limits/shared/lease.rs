@@ -94,6 +94,7 @@ struct Asked {
     need: Option<u64>,
     largest: u64,
     wanted: u64,
+    is_for_more: bool,
 }
 
 #[derive(Debug)]
@@ -488,7 +489,10 @@ impl Lease {
     fn count(&mut self, asked: &Asked, counted: &Counted, now: Instant) {
         let needed = asked.need.map(|least| (least, asked.largest));
         self.standing = Some(Standing::new(counted, needed, self.part, now));
-        self.is_roomy = counted.granted > asked.wanted;
+        // Who asked for nothing has not heard whether there is more.
+        if asked.is_for_more {
+            self.is_roomy = counted.granted > asked.wanted;
+        }
         if counted.granted > 0 {
             self.portions.add(Portion {
                 part: counted.part,

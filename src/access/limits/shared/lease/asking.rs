@@ -86,6 +86,7 @@ impl Lease {
             need,
             largest: ask.largest,
             wanted: ask.want,
+            is_for_more: ask.want + ask.welcome > 0,
         });
         self.is_prompted = false;
         ask
@@ -199,8 +200,15 @@ mod tests {
                         asks
                     }
                 };
-                if let Some(Effect::Ask(ask)) = asks {
-                    under_way = Some((now, ask));
+                // What goes back is told in between, and asks for nothing.
+                let told = match request % 500 {
+                    0 => lease.tick(now),
+                    _ => Vec::new(),
+                };
+                for effect in asks.into_iter().chain(told) {
+                    if let Effect::Ask(ask) = effect {
+                        under_way = Some((now, ask));
+                    }
                 }
             }
             let last = waited.last().unwrap();
