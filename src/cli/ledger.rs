@@ -60,7 +60,7 @@ pub fn run(command: &Command) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn row(correction: &Correction, id: uuid::Uuid) -> Result<Row> {
+fn row(correction: &Correction, id: uuid::Uuid) -> Result<Row<'_>> {
     if correction.reason.trim().is_empty() {
         bail!("--reason is empty: whoever reads the ledger later will want it");
     }
@@ -71,12 +71,12 @@ fn row(correction: &Correction, id: uuid::Uuid) -> Result<Row> {
     Ok(Row {
         id,
         time_ms: time.timestamp_millis(),
-        team: correction.team.as_str().into(),
-        key: correction.key.as_str().into(),
-        model: correction.model.as_str().into(),
-        target: correction.target.as_str().into(),
+        team: &correction.team,
+        key: &correction.key,
+        model: &correction.model,
+        target: &correction.target,
         cost: Some(amount(&correction.usd)?),
-        reason: Some(correction.reason.clone()),
+        reason: Some(&correction.reason),
         ..Row::default()
     })
 }

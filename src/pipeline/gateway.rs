@@ -15,7 +15,7 @@ use crate::access::state::{Store, WhenStoreLost};
 use crate::route::health::{CircuitState, Turn};
 use crate::snapshot::Snapshot;
 use crate::spend::Usd;
-use crate::spend::ledger::{Ledger, LedgerError, Location};
+use crate::spend::ledger::{Ledger, LedgerError, Location, Row};
 use crate::telemetry::{LedgerState, Level, Log, Metrics, TargetState};
 
 /// Something that operators hear of a budget.
@@ -94,8 +94,8 @@ impl Gateway {
     }
 
     /// Puts down what an attempt used and cost.
-    pub(super) fn settle(&self, attempted: Attempted) {
-        self.settler.settle(attempted);
+    pub(super) fn settle(&self, attempted: Attempted, row: Option<Row<'_>>) {
+        self.settler.settle(attempted, row);
     }
 
     /// Opens the books of a configuration's budgets: reads what was spent in their windows. Blocks.

@@ -353,7 +353,7 @@ mod tests {
         let holder = rusqlite::Connection::open(&path).unwrap();
         holder.execute_batch("BEGIN EXCLUSIVE").unwrap();
         let ledger = gateway.ledger.as_ref().unwrap();
-        (0..QUEUE_MAX).for_each(|_| ledger.push(row()));
+        (0..QUEUE_MAX).for_each(|_| ledger.push(&row()));
         let refused = ledger_has_room(&gateway).await.unwrap_err();
         assert_eq!(refused.kind, Kind::LedgerBehind);
         assert_eq!(refused.status(), http::StatusCode::SERVICE_UNAVAILABLE);
@@ -379,7 +379,7 @@ mod tests {
         Gateway::new(snapshot, Some(Arc::new(ledger)), None, metrics, log)
     }
 
-    fn row() -> Row {
+    fn row() -> Row<'static> {
         Row {
             id: uuid::Uuid::now_v7(),
             time_ms: Utc::now().timestamp_millis(),

@@ -304,7 +304,7 @@ impl<'a> Record<'a> {
         let (Some(key), Some((asked, _)), Some(series)) = (&self.key, &self.model, series) else {
             return;
         };
-        let judged = &self.route[trial.number as usize - 1].1;
+        let (place, judged) = &self.route[trial.number as usize - 1];
         let (status, verdict) = match judged {
             Some(Verdict { word, status }) => (*status, Some(word.clone())),
             None => (ending.0, ending.1.map(Cow::Borrowed)),
@@ -337,30 +337,34 @@ impl<'a> Record<'a> {
             fare,
             ..
         } = trial;
-        let asker = self.incoming.as_ref().unwrap_or(&incoming);
-        let row = self.gateway.ledger.as_ref().map(|_| {
+        let asker = self.incoming.as_ref().unwrap_or(&incoming).clone();
+        let is_kept = self.gateway.ledger.is_some();
+        let [user, metadata] = match is_kept {
+            true => [asker.user(USER_MAX), asker.metadata(METADATA_MAX)],
+            false => Default::default(),
+        };
+        let row = is_kept.then(|| {
             let time_ms = bill.time.timestamp_millis();
             let latency = bill.began.elapsed().as_millis();
-            Box::new(Row {
+            Row {
                 id: new_row_id(time_ms),
                 time_ms,
-                request_id: self.request_id.as_str().into(),
+                request_id: &self.request_id,
                 attempt: number,
-                team: key.team.name.clone(),
-                key: key.name.clone(),
-                model: asked.clone(),
-                target: target.clone(),
+                team: &key.team.name,
+                key: &key.name,
+                model: asked,
+                target: &place.target,
                 status,
-                verdict,
+                verdict: verdict.as_deref(),
                 latency_ms: u32::try_from(latency).unwrap_or(u32::MAX),
                 stream: self.stream,
-                user: (&*asker.user(USER_MAX)).into(),
-                metadata: (&*asker.metadata(METADATA_MAX)).into(),
+                user: &user,
+                metadata: &metadata,
                 ..Row::default()
-            })
+            }
         });
-        self.gateway.settle(Attempted {
-            row,
+        let attempted = Attempted {
             target,
             bill,
             charge,
@@ -370,7 +374,8 @@ impl<'a> Record<'a> {
             evidence: evidence.unwrap_or_default(),
             fare,
             admission,
-        });
+        };
+        self.gateway.settle(attempted, row);
     }
 }
 

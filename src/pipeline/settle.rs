@@ -17,7 +17,7 @@ use super::fare::Fare;
 use super::gateway::Notice;
 use crate::dialect::common::Said;
 use crate::dialect::{Dialect, Incoming, Tier, Usage};
-use crate::spend::ledger::{Ledger, Row};
+use crate::spend::ledger::{Batch, Ledger, Row};
 use crate::spend::prices::Priced;
 use crate::spend::{Family, Unreported, Usd};
 use crate::telemetry::Series;
@@ -44,8 +44,6 @@ pub struct Evidence {
 
 /// An attempt that is over.
 pub struct Attempted {
-    /// All that is known but what it used and cost; None where no ledger keeps it.
-    pub row: Option<Box<Row>>,
     /// Who was called.
     pub target: Arc<str>,
     /// The prices.
@@ -85,9 +83,12 @@ impl Books {
 /// Settles attempts.
 pub struct Settler {
     books: Books,
-    counting: SyncSender<Attempted>,
+    counting: SyncSender<ToCount>,
     waiting: Arc<Waiting>,
 }
+
+/// An attempt whose usage is to be counted, and its row, where there is a ledger.
+struct ToCount(Attempted, Batch);
 
 #[derive(Default)]
 struct Waiting {
@@ -98,14 +99,14 @@ struct Waiting {
 impl Settler {
     /// Starts the counting thread.
     pub fn start(books: Books) -> Self {
-        let (counting, to_count) = mpsc::sync_channel::<Attempted>(WAITING_MAX);
+        let (counting, to_count) = mpsc::sync_channel::<ToCount>(WAITING_MAX);
         let waiting = Arc::<Waiting>::default();
         let (of_thread, counted) = (books.clone(), waiting.clone());
         let count = move || {
-            for attempted in to_count {
+            for ToCount(attempted, row) in to_count {
                 let size = attempted.size();
                 let usage = attempted.count();
-                attempted.finish_estimated(usage, &of_thread);
+                attempted.finish_estimated(row.rows().next(), usage, &of_thread);
                 counted.bytes.fetch_sub(size, Ordering::AcqRel);
                 counted.attempts.fetch_sub(1, Ordering::AcqRel);
             }
@@ -121,38 +122,40 @@ impl Settler {
         }
     }
 
-    /// Settles an attempt: at once where its usage is known.
-    pub fn settle(&self, mut attempted: Attempted) {
+    /// Settles an attempt: at once where its usage is known. All that is known but what it used and cost is in `row`; None where
+    /// no ledger keeps it.
+    pub fn settle(&self, mut attempted: Attempted, row: Option<Row<'_>>) {
         match std::mem::take(&mut attempted.charge) {
             Charge::Reported(usage, priced) => {
-                attempted.finish(usage, priced, false, &self.books);
+                attempted.finish(row, usage, priced, false, &self.books);
             }
-            Charge::Free => attempted.finish_free(&self.books),
-            Charge::Open => self.count(attempted),
+            Charge::Free => attempted.finish_free(row, &self.books),
+            Charge::Open => self.count(attempted, row),
         }
     }
 
-    fn count(&self, mut attempted: Attempted) {
+    fn count(&self, mut attempted: Attempted, row: Option<Row<'_>>) {
         attempted.end();
         let size = attempted.size();
         let waiting = self.waiting.bytes.fetch_add(size, Ordering::AcqRel);
         self.waiting.attempts.fetch_add(1, Ordering::AcqRel);
+        let to_count = ToCount(attempted, row.into_iter().collect());
         let refused = match waiting.saturating_add(size) > WAITING_BYTES_MAX {
-            true => Some(attempted),
+            true => Some(to_count),
             false => self
                 .counting
-                .try_send(attempted)
+                .try_send(to_count)
                 .err()
                 .map(|full| match full {
-                    mpsc::TrySendError::Full(attempted)
-                    | mpsc::TrySendError::Disconnected(attempted) => attempted,
+                    mpsc::TrySendError::Full(to_count)
+                    | mpsc::TrySendError::Disconnected(to_count) => to_count,
                 }),
         };
-        if let Some(attempted) = refused {
+        if let Some(ToCount(attempted, row)) = refused {
             self.waiting.bytes.fetch_sub(size, Ordering::AcqRel);
             self.waiting.attempts.fetch_sub(1, Ordering::AcqRel);
             let usage = attempted.guess();
-            attempted.finish_estimated(usage, &self.books);
+            attempted.finish_estimated(row.rows().next(), usage, &self.books);
         }
     }
 
@@ -230,13 +233,20 @@ impl Attempted {
     }
 
     /// Puts down what was counted.
-    fn finish_estimated(self, usage: Usage, books: &Books) {
+    fn finish_estimated(self, row: Option<Row<'_>>, usage: Usage, books: &Books) {
         let priced = self.bill.price(&usage, Tier::Standard);
-        self.finish(usage, priced, true, books);
+        self.finish(row, usage, priced, true, books);
     }
 
     /// Puts down what was used, and what it costs.
-    fn finish(self, usage: Usage, priced: Option<Priced>, is_estimated: bool, books: &Books) {
+    fn finish(
+        self,
+        row: Option<Row<'_>>,
+        usage: Usage,
+        priced: Option<Priced>,
+        is_estimated: bool,
+        books: &Books,
+    ) {
         let cost = priced.as_ref().map(|priced| priced.cost.usd());
         let tokens = [
             usage.input_tokens,
@@ -254,13 +264,15 @@ impl Attempted {
             );
         }
         // The row first: what it says is in the ledger's queue before the money that covered it is free.
-        if let (Some(ledger), Some(mut row)) = (&books.ledger, self.row) {
-            row.usage = usage;
-            row.estimated = is_estimated;
-            row.cost = cost;
-            row.savings = self.saving.of(&usage, cost, self.bill.time);
-            row.price = priced.map(|priced| priced.used);
-            ledger.push(*row);
+        if let (Some(ledger), Some(row)) = (&books.ledger, row) {
+            ledger.push(&Row {
+                usage,
+                estimated: is_estimated,
+                cost,
+                savings: self.saving.of(&usage, cost, self.bill.time),
+                price: priced.as_ref().map(|priced| &priced.used),
+                ..row
+            });
         }
         let bytes = self.incoming.body().len();
         self.fare.settle(bytes, &usage, cost, &books.notify());
@@ -270,10 +282,10 @@ impl Attempted {
     }
 
     /// Puts down an attempt that used nothing.
-    fn finish_free(self, books: &Books) {
-        if let (Some(ledger), Some(mut row)) = (&books.ledger, self.row) {
-            row.cost = Some(Usd::ZERO);
-            ledger.push(*row);
+    fn finish_free(self, row: Option<Row<'_>>, books: &Books) {
+        if let (Some(ledger), Some(row)) = (&books.ledger, row) {
+            let cost = Some(Usd::ZERO);
+            ledger.push(&Row { cost, ..row });
         }
         self.fare.settle_free(&books.notify());
         if let Some(admission) = self.admission {

@@ -4,9 +4,9 @@ use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
 
 use super::LedgerError;
+use super::batch::Written;
 use super::cells::{self, Cell};
 use super::rollup::{Place, Sums};
-use super::row::Row;
 use super::schema::SUMS;
 
 /// One column of many rows.
@@ -53,12 +53,12 @@ impl<'r> Column<'r> {
 
 /// Rows as the columns of `attempts`.
 pub(super) fn transposed<'r>(
-    rows: &[&'r Row],
+    rows: &[Written<'r>],
     place: &str,
 ) -> Result<Vec<Column<'r>>, LedgerError> {
     let mut columns: Vec<Column<'r>> = Vec::new();
     for row in rows {
-        let cells = cells::cells(row, place)?;
+        let cells = cells::cells(&row.row(), place)?;
         if columns.is_empty() {
             columns.extend(cells.iter().map(|cell| Column::of(cell, rows.len())));
         }

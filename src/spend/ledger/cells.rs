@@ -3,9 +3,10 @@
 use uuid::Uuid;
 
 use super::LedgerError;
+use super::batch::Written;
 use super::error::ErrorKind;
-use super::row::{CacheResult, Row};
-use super::schema::{AMOUNT_MAX, PART_MAX};
+use super::row::Row;
+use super::schema::{self, AMOUNT_MAX, PART_MAX};
 use crate::dialect::Usage;
 use crate::spend::Usd;
 
@@ -55,16 +56,9 @@ const USUAL_PARTS: usize = 5;
 /// How many of the columns a row needs that [`is_usual`]: the first ones.
 pub(super) const USUAL_COLUMNS: usize = COLUMNS_BEFORE.len() + USUAL_PARTS;
 
-/// Whether a row has in all other columns what they hold by themselves where nothing is put in.
-pub(super) fn is_usual(row: &Row) -> bool {
-    let rare_parts = &row.usage.parts()[USUAL_PARTS..];
-    row.attempt == 1
-        && row.verdict.is_none()
-        && !row.estimated
-        && row.cache == CacheResult::Off
-        && row.savings == Usd::ZERO
-        && row.reason.is_none()
-        && rare_parts.iter().all(|part| *part == 0)
+/// Whether a row has in all other columns what they hold by themselves where nothing is put in, and nothing that is too much.
+pub(super) fn is_usual(row: &Written<'_>) -> bool {
+    row.is_usual(USUAL_PARTS)
 }
 
 /// The columns of `attempts`, in the order of [`cells`].
@@ -77,62 +71,60 @@ pub(super) fn column_names() -> impl Iterator<Item = &'static str> {
 }
 
 /// A row's columns, unless it holds more than sums can take.
-pub(super) fn cells<'r>(row: &'r Row, place: &str) -> Result<[Cell<'r>; COLUMNS], LedgerError> {
+pub(super) fn cells<'r>(row: &Row<'r>, place: &str) -> Result<[Cell<'r>; COLUMNS], LedgerError> {
+    if let Some(why) = excess(row) {
+        return Err(LedgerError::new(ErrorKind::Row, place, why));
+    }
     let (savings_micro, savings_pico) = row.savings.split();
     let behind = [
         Cell::int(row.attempt.into()),
-        Cell::text(row.verdict.as_deref().unwrap_or("ok")),
+        Cell::text(row.verdict.unwrap_or("ok")),
         Cell::Bool(row.estimated),
         Cell::text(row.cache.name()),
         Cell::int(savings_micro),
         Cell::int(savings_pico),
-        Cell::Text(row.reason.as_deref()),
+        Cell::Text(row.reason),
     ];
     let parts = row.usage.parts();
     let rare_parts = parts[USUAL_PARTS..].iter();
     let rare_parts = rare_parts.map(|part| Cell::int(*part as i64)); // at most PART_MAX
     let mut cells = [Cell::Bool(false); COLUMNS];
     let (first, others) = cells.split_at_mut(USUAL_COLUMNS);
-    first.copy_from_slice(&usual_cells(row, place)?);
+    first.copy_from_slice(&usual_cells(row));
     for (cell, value) in others.iter_mut().zip(rare_parts.chain(behind)) {
         *cell = value;
     }
     Ok(cells)
 }
 
-/// The first columns of a row, which are all of one that [`is_usual`], unless it holds more than sums can take.
-pub(super) fn usual_cells<'r>(
-    row: &'r Row,
-    place: &str,
-) -> Result<[Cell<'r>; USUAL_COLUMNS], LedgerError> {
-    if let Some(why) = excess(row) {
-        return Err(LedgerError::new(ErrorKind::Row, place, why));
-    }
+/// The first columns of a row, which are all of one that [`is_usual`].
+#[inline(always)]
+pub(super) fn usual_cells<'r>(row: &Row<'r>) -> [Cell<'r>; USUAL_COLUMNS] {
     let cost = row.cost.map(Usd::split);
     let parts = row.usage.parts();
     let part = |index: usize| Cell::int(parts[index] as i64); // at most PART_MAX
-    Ok([
+    [
         Cell::int(row.time_ms),
         Cell::Id(row.id),
-        Cell::text(&row.request_id),
-        Cell::text(&row.team),
-        Cell::text(&row.key),
-        Cell::text(&row.model),
-        Cell::text(&row.target),
+        Cell::text(row.request_id),
+        Cell::text(row.team),
+        Cell::text(row.key),
+        Cell::text(row.model),
+        Cell::text(row.target),
         Cell::Int(cost.map(|(micro, _)| micro)),
         Cell::Int(cost.map(|(_, pico)| pico)),
-        Cell::Text(row.price.as_ref().map(|price| price.id.as_str())),
+        Cell::Text(row.price.map(|price| price.id.as_str())),
         Cell::int(row.status.into()),
         Cell::int(row.latency_ms.into()),
         Cell::Bool(row.stream),
-        Cell::text(&row.user),
-        Cell::text(&row.metadata),
+        Cell::text(row.user),
+        Cell::text(row.metadata),
         part(0),
         part(1),
         part(2),
         part(3),
         part(4),
-    ])
+    ]
 }
 
 impl<'r> Cell<'r> {
@@ -146,21 +138,20 @@ impl<'r> Cell<'r> {
 }
 
 /// What of a row is too much.
-fn excess(row: &Row) -> Option<String> {
+fn excess(row: &Row<'_>) -> Option<String> {
     let parts = Usage::NAMES.iter().zip(row.usage.parts());
     if let Some((name, part)) = parts.into_iter().find(|(_, part)| *part > PART_MAX) {
         return Some(format!("`{name}` is {part}, more than {PART_MAX}"));
     }
-    let is_too_much = |amount: &Usd| *amount > AMOUNT_MAX || *amount < -AMOUNT_MAX;
     let amounts = [row.cost.unwrap_or_default(), row.savings];
-    let amount = amounts.into_iter().find(is_too_much)?;
+    let amount = amounts.into_iter().find(schema::is_too_much)?;
     Some(format!(
         "an amount of {amount} USD is more than {AMOUNT_MAX}"
     ))
 }
 
 /// A row as JSON, for where its columns will not have it.
-pub(super) fn json(row: &Row) -> serde_json::Value {
+pub(super) fn json(row: &Row<'_>) -> serde_json::Value {
     let parts = Usage::NAMES.iter().zip(row.usage.parts());
     let usage: serde_json::Map<_, _> = parts
         .filter(|(_, part)| *part > 0)
@@ -169,43 +160,24 @@ pub(super) fn json(row: &Row) -> serde_json::Value {
     serde_json::json!({
         "id": row.id.to_string(),
         "time_ms": row.time_ms,
-        "request_id": &*row.request_id,
+        "request_id": row.request_id,
         "attempt": row.attempt,
-        "team": &*row.team,
-        "key": &*row.key,
-        "model": &*row.model,
-        "target": &*row.target,
+        "team": row.team,
+        "key": row.key,
+        "model": row.model,
+        "target": row.target,
         "usage": usage,
         "estimated": row.estimated,
         "cost_usd": row.cost.map(|cost| cost.to_string()),
-        "price": row.price.as_ref().map(|price| &price.json),
+        "price": row.price.map(|price| &price.json),
         "cache": row.cache.name(),
         "savings_usd": row.savings.to_string(),
         "status": row.status,
-        "verdict": row.verdict.as_deref().unwrap_or("ok"),
+        "verdict": row.verdict.unwrap_or("ok"),
         "latency_ms": row.latency_ms,
         "stream": row.stream,
-        "end_user": &*row.user,
-        "metadata": &*row.metadata,
+        "end_user": row.user,
+        "metadata": row.metadata,
         "reason": row.reason,
     })
-}
-
-/// Replaces NUL characters, which a caller may send and Postgres has no place for.
-pub(super) fn without_nul(row: &mut Row) {
-    let has_nul = |text: &str| memchr::memchr(0, text.as_bytes()).is_some();
-    let replaced = |text: &str| text.replace('\0', "\u{fffd}");
-    for text in [&mut row.request_id, &mut row.user, &mut row.metadata] {
-        if has_nul(text) {
-            *text = replaced(text).as_str().into();
-        }
-    }
-    if let Some(reason) = row.reason.as_mut().filter(|reason| has_nul(reason)) {
-        *reason = replaced(reason);
-    }
-    for label in [&mut row.team, &mut row.key, &mut row.model, &mut row.target] {
-        if has_nul(label) {
-            *label = replaced(label).into();
-        }
-    }
 }

@@ -10,6 +10,7 @@ use parking_lot::{Condvar, Mutex};
 use tokio::sync::Notify;
 
 use super::LedgerError;
+use super::batch::Batch;
 use super::notes::{Note, Noted};
 use super::row::Row;
 use super::section::Settings;
@@ -68,7 +69,7 @@ pub(super) struct Shared {
 /// Rows on their way to the writer.
 #[derive(Default)]
 pub(super) struct Queue {
-    pub rows: Vec<Row>,
+    pub rows: Batch,
     /// What is to be noted, and who is to hear of it. It does not wait for a batch.
     pub notes: Vec<(Note, Noted)>,
     /// When the first of the rows came.
@@ -135,7 +136,7 @@ impl Ledger {
     }
 
     /// Hands in a row. Never waits, and never loses it: how many wait is bounded by [`Ledger::admit`].
-    pub fn push(&self, row: Row) {
+    pub fn push(&self, row: &Row<'_>) {
         self.shared.waiting.fetch_add(1, Ordering::Relaxed);
         let mut queue = self.shared.queue.lock();
         if queue.rows.is_empty() {

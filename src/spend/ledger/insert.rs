@@ -11,8 +11,8 @@ use rusqlite::{CachedStatement, Connection, ToSql};
 use uuid::Uuid;
 
 use super::LedgerError;
+use super::batch::Written;
 use super::cells::{self, Cell};
-use super::row::Row;
 use super::schema;
 use super::sqlite::Trouble;
 
@@ -22,25 +22,25 @@ const GROUP: usize = 20;
 /// Inserts the rows that are not there yet, within a transaction. Tells which those were; None where all were.
 pub(super) fn insert(
     connection: &Connection,
-    rows: &[&Row],
+    rows: &[Written<'_>],
     place: &str,
 ) -> Result<Option<HashSet<(i64, Uuid)>>, Trouble> {
     let last = "SELECT coalesce(max(rowid), 0) FROM attempts";
     let last: i64 = connection
         .prepare_cached(last)?
         .query_row([], |row| row.get(0))?;
-    let (usual, others): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(|row| cells::is_usual(row));
+    let (usual, others): (Vec<_>, Vec<_>) = rows.iter().copied().partition(cells::is_usual);
     let groups = usual.chunks_exact(GROUP);
     let mut count = 0;
-    let mut one_by_one = Insert::new(connection, 1, cells::cells)?;
+    let mut one_by_one = Insert::new(connection, 1, cells)?;
     for row in others {
         count += one_by_one.execute(&[row], place)?;
     }
-    let mut one_by_one = Insert::new(connection, 1, cells::usual_cells)?;
+    let mut one_by_one = Insert::new(connection, 1, usual_cells)?;
     for row in groups.remainder() {
-        count += one_by_one.execute(&[row], place)?;
+        count += one_by_one.execute(&[*row], place)?;
     }
-    let mut by_groups = Insert::new(connection, GROUP, cells::usual_cells)?;
+    let mut by_groups = Insert::new(connection, GROUP, usual_cells)?;
     for group in groups {
         count += by_groups.execute(group, place)?;
     }
@@ -57,7 +57,18 @@ pub(super) fn insert(
 
 /// A row's first so many columns.
 type Cells<'r, const COLUMNS: usize> =
-    fn(&'r Row, &str) -> Result<[Cell<'r>; COLUMNS], LedgerError>;
+    fn(&Written<'r>, &str) -> Result<[Cell<'r>; COLUMNS], LedgerError>;
+
+fn cells<'r>(row: &Written<'r>, place: &str) -> Result<[Cell<'r>; cells::COLUMNS], LedgerError> {
+    cells::cells(&row.row(), place)
+}
+
+fn usual_cells<'r>(
+    row: &Written<'r>,
+    _place: &str,
+) -> Result<[Cell<'r>; cells::USUAL_COLUMNS], LedgerError> {
+    Ok(cells::usual_cells(&row.row()))
+}
 
 /// A statement that inserts so many rows at once, and so many of their columns.
 struct Insert<'c, 'r, const COLUMNS: usize> {
@@ -88,7 +99,7 @@ impl<'c, 'r, const COLUMNS: usize> Insert<'c, 'r, COLUMNS> {
     }
 
     /// Inserts as many rows as the statement takes. Tells how many of them were new.
-    fn execute(&mut self, rows: &[&'r Row], place: &str) -> Result<usize, Trouble> {
+    fn execute(&mut self, rows: &[Written<'r>], place: &str) -> Result<usize, Trouble> {
         for (index, (row, bound)) in rows.iter().zip(&mut self.bound).enumerate() {
             let cells = (self.cells)(row, place)?;
             for (at, cell) in cells.iter().enumerate() {

@@ -10,6 +10,7 @@
 
 mod adjustments;
 mod arrays;
+mod batch;
 mod cells;
 mod error;
 mod handle;
@@ -27,10 +28,10 @@ mod sqlite;
 mod store;
 #[cfg(test)]
 mod tests;
-mod text;
 mod writer;
 
 pub use adjustments::{Adjustment, Change};
+pub use batch::Batch;
 pub use error::{ErrorKind, LedgerError};
 pub use handle::{Ledger, QUEUE_MAX, Stats};
 pub use notes::{Note, Noted};
@@ -39,4 +40,3 @@ pub use query::{By, Difference, Group, Query, Reader, Report, Spent, Totals, cor
 pub use row::{CacheResult, METADATA_MAX, PriceUsed, Row, USER_MAX};
 pub use section::{DetailedLedgerSection, InvalidLocation, LedgerSection, Location, Settings};
 pub use server::ServerUrl;
-pub use text::Text;

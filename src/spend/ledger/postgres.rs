@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::LedgerError;
 use super::arrays::{Column, columns_of_sums, transposed};
+use super::batch::{self, Written};
 use super::cells::{self, Cell};
 use super::error::ErrorKind;
 use super::notes::Note;
@@ -58,9 +59,9 @@ struct Statements {
 #[derive(Clone, Copy)]
 enum Work<'w> {
     Migrate(&'w [fn() -> String]),
-    Commit(&'w [Row]),
+    Commit(&'w [Written<'w>]),
     Note(&'w [Note]),
-    Refuse(&'w Row, &'w str),
+    Refuse(&'w Row<'w>, &'w str),
     Prune(i64, usize),
     PrunePortions(i64, usize),
 }
@@ -111,7 +112,7 @@ impl PostgresStore {
 }
 
 impl Store for PostgresStore {
-    fn commit(&mut self, rows: &[Row]) -> Result<usize, LedgerError> {
+    fn commit(&mut self, rows: &[Written<'_>]) -> Result<usize, LedgerError> {
         self.transact(Work::Commit(rows))
     }
 
@@ -119,7 +120,7 @@ impl Store for PostgresStore {
         self.transact(Work::Note(notes)).map(drop)
     }
 
-    fn refuse(&mut self, row: &Row, why: &str) -> Result<(), LedgerError> {
+    fn refuse(&mut self, row: &Row<'_>, why: &str) -> Result<(), LedgerError> {
         self.transact(Work::Refuse(row, why)).map(drop)
     }
 
@@ -219,12 +220,11 @@ async fn run(
 async fn commit(
     client: &Client,
     statements: &Statements,
-    rows: &[Row],
+    rows: &[Written<'_>],
     place: &str,
 ) -> Result<usize, Trouble> {
-    let rows = schema::in_order(rows);
-    insert_prices(client, &rows).await?;
-    let columns = transposed(&rows, place)?;
+    insert_prices(client, rows).await?;
+    let columns = transposed(rows, place)?;
     let parameters: Vec<_> = columns.iter().map(Column::parameter).collect();
     let inserted = client
         .query_typed(&statements.insert, &parameters)
@@ -235,8 +235,8 @@ async fn commit(
     let new = inserted.len();
     let mut uncounted = inserted;
     // A row that stands twice in a batch was inserted once.
-    let is_new = |row: &&Row| uncounted.remove(&row.identity());
-    let places = rollup(rows.iter().copied().filter(is_new));
+    let is_new = |row: &&Written<'_>| uncounted.remove(&row.identity());
+    let places = rollup(rows.iter().filter(is_new));
     if !places.is_empty() {
         let columns = columns_of_sums(&places);
         let parameters: Vec<_> = columns.iter().map(Column::parameter).collect();
@@ -246,12 +246,13 @@ async fn commit(
 }
 
 /// Prices are immutable: whoever used one first has written what it was.
-async fn insert_prices(client: &Client, rows: &[&Row]) -> Result<(), Trouble> {
-    let prices = schema::prices(rows);
+async fn insert_prices(client: &Client, rows: &[Written<'_>]) -> Result<(), Trouble> {
+    let prices = batch::prices(rows);
     if prices.is_empty() {
         return Ok(());
     }
-    let (ids, figures): (Vec<_>, Vec<_>) = prices.into_iter().unzip();
+    let told = prices.iter().map(|price| (&*price.id, &*price.json));
+    let (ids, figures): (Vec<_>, Vec<_>) = told.unzip();
     client
         .query_typed(
             "INSERT INTO prices (id, json) SELECT * FROM unnest($1, $2) ON CONFLICT (id) DO NOTHING",
@@ -278,7 +279,7 @@ async fn note_all(client: &Client, notes: &[Note]) -> Result<usize, Trouble> {
     Ok(notes.len())
 }
 
-async fn refuse(client: &Client, row: &Row, why: &str) -> Result<usize, Trouble> {
+async fn refuse(client: &Client, row: &Row<'_>, why: &str) -> Result<usize, Trouble> {
     let json = cells::json(row).to_string();
     client
         .query_typed(
@@ -287,7 +288,7 @@ async fn refuse(client: &Client, row: &Row, why: &str) -> Result<usize, Trouble>
             &[
                 (&row.id, Type::UUID),
                 (&row.time_ms, Type::INT8),
-                (&&*row.team, Type::TEXT),
+                (&row.team, Type::TEXT),
                 (&why, Type::TEXT),
                 (&json, Type::TEXT),
             ],

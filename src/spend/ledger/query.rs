@@ -9,7 +9,7 @@ use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::adjustments::{self, Adjustment, Change};
-use super::cells;
+use super::batch::Batch;
 use super::error::ErrorKind;
 use super::portions::{self, Portion};
 use super::rollup::{Sums, usage_and_money};
@@ -154,12 +154,11 @@ enum Parameter<'q> {
 /// # Errors
 ///
 /// A ledger that is not there (none is created), cannot be written, or would not take the row.
-pub fn correct(location: &Location, mut row: Row) -> Result<bool, LedgerError> {
+pub fn correct(location: &Location, row: Row<'_>) -> Result<bool, LedgerError> {
     // A path with a slip in it must not become a new ledger.
     drop(Reader::open(location)?);
-    cells::without_nul(&mut row);
-    let rows = std::slice::from_ref(&row);
-    Ok(store::open(location)?.commit(rows)? == 1)
+    let batch = Batch::from_iter([row]);
+    Ok(store::open(location)?.commit(&batch.in_order())? == 1)
 }
 
 impl Reader {

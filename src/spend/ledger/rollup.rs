@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::batch::Written;
 use super::row::{CacheResult, Row};
 use super::schema::{COUNTS, DAY_MS, SUMS};
 use crate::dialect::Usage;
@@ -24,12 +25,15 @@ pub(super) type Sums = [i64; SUMS];
 /// The sums of rows, each place once, in the order of the places: so every writer goes through the rows of `daily` in one
 /// order, and none waits for one that waits for it. Within a batch nothing overflows: its rows are too few, and
 /// [`super::cells::cells`] has refused those that are too large.
-pub(super) fn rollup<'r>(rows: impl Iterator<Item = &'r Row>) -> Vec<(Place<'r>, Sums)> {
+pub(super) fn rollup<'w, 'r: 'w>(
+    rows: impl Iterator<Item = &'w Written<'r>>,
+) -> Vec<(Place<'r>, Sums)> {
     let mut places: Vec<(Place<'r>, Sums)> = Vec::new();
     let mut found: HashMap<Place<'r>, usize> = HashMap::new();
     let mut at = 0;
     for row in rows {
-        let place = Place::of(row);
+        let row = row.row();
+        let place = Place::of(&row);
         // Most rows belong where the one before them did.
         if places.get(at).is_none_or(|(last, _)| *last != place) {
             at = *found.entry(place).or_insert(places.len());
@@ -38,7 +42,7 @@ pub(super) fn rollup<'r>(rows: impl Iterator<Item = &'r Row>) -> Vec<(Place<'r>,
             }
         }
         let (_, sums) = &mut places[at];
-        for (sum, more) in sums.iter_mut().zip(sums_of(row)) {
+        for (sum, more) in sums.iter_mut().zip(sums_of(&row)) {
             *sum += more;
         }
     }
@@ -47,19 +51,20 @@ pub(super) fn rollup<'r>(rows: impl Iterator<Item = &'r Row>) -> Vec<(Place<'r>,
 }
 
 impl<'r> Place<'r> {
-    fn of(row: &'r Row) -> Self {
+    fn of(row: &Row<'r>) -> Self {
         Self {
             day: row.time_ms.div_euclid(DAY_MS),
-            team: &row.team,
-            key: &row.key,
-            model: &row.model,
-            target: &row.target,
+            team: row.team,
+            key: row.key,
+            model: row.model,
+            target: row.target,
         }
     }
 }
 
 /// One row's share. A correction is no attempt: it counts as itself, and in usage and money.
-fn sums_of(row: &Row) -> Sums {
+#[inline(always)]
+fn sums_of(row: &Row<'_>) -> Sums {
     let is_attempt = row.reason.is_none();
     let is_hit = matches!(row.cache, CacheResult::Hit | CacheResult::Semantic);
     let counts: [bool; COUNTS.len()] = [
@@ -78,7 +83,7 @@ fn sums_of(row: &Row) -> Sums {
     first.copy_from_slice(&counts.map(i64::from));
     let (parts, money) = rest.split_at_mut(Usage::PARTS);
     for (sum, part) in parts.iter_mut().zip(row.usage.parts()) {
-        *sum = i64::try_from(part).unwrap_or(i64::MAX);
+        *sum = part as i64; // at most PART_MAX
     }
     money.copy_from_slice(&[cost.0, cost.1, savings.0, savings.1]);
     sums

@@ -1,32 +1,30 @@
 //! One attempt, as the ledger keeps it.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::text::Text;
 use crate::dialect::Usage;
 use crate::spend::Usd;
 
 /// What one attempt used and cost, or a correction of that. Rows are only ever added. The default is one of nobody that says
 /// nothing.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Row {
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Row<'a> {
     /// Its own: a row that is handed in twice, with the same time, is kept once. Ids made later sort behind.
     pub id: uuid::Uuid,
     /// When the attempt began, in milliseconds of Unix time.
     pub time_ms: i64,
     /// The request that the attempt belongs to, as `x-request-id` says it.
-    pub request_id: Text,
+    pub request_id: &'a str,
     /// Which of its attempts it was, from 1.
     pub attempt: u32,
     /// Who pays.
-    pub team: Arc<str>,
+    pub team: &'a str,
     /// With which key, by its name.
-    pub key: Arc<str>,
+    pub key: &'a str,
     /// The model that the caller asked for.
-    pub model: Arc<str>,
+    pub model: &'a str,
     /// The target that was called: `provider/model`; empty where none was (an answer from the cache).
-    pub target: Arc<str>,
+    pub target: &'a str,
     /// What was used.
     pub usage: Usage,
     /// Whether that was counted by us, because the provider did not say.
@@ -34,7 +32,7 @@ pub struct Row {
     /// What it cost; None where the target has no price.
     pub cost: Option<Usd>,
     /// The price that it was computed with.
-    pub price: Option<Arc<PriceUsed>>,
+    pub price: Option<&'a Arc<PriceUsed>>,
     /// What the cache said.
     pub cache: CacheResult,
     /// What was not spent, because of the cache or of a cheaper step of a chain.
@@ -43,23 +41,61 @@ pub struct Row {
     pub status: u16,
     /// What became of it, as `x-tollgate-route` says it: the gate that its answer did not pass, or how it failed. None if its
     /// answer went to the caller.
-    pub verdict: Option<Cow<'static, str>>,
+    pub verdict: Option<&'a str>,
     /// How long the attempt took, in milliseconds.
     pub latency_ms: u32,
     /// Whether it was a stream.
     pub stream: bool,
     /// The caller's `user`, at most [`USER_MAX`] bytes; empty where there is none.
-    pub user: Text,
+    pub user: &'a str,
     /// The caller's `metadata`, a JSON object of at most [`METADATA_MAX`] bytes; empty where there is none.
-    pub metadata: Text,
+    pub metadata: &'a str,
     /// Why a correction was made; None in rows of attempts.
-    pub reason: Option<String>,
+    pub reason: Option<&'a str>,
 }
 
-impl Row {
-    /// What tells it from every other row.
-    pub(super) fn identity(&self) -> (i64, uuid::Uuid) {
-        (self.time_ms, self.id)
+impl<'a> Row<'a> {
+    /// Its texts.
+    pub(super) const fn texts(&self) -> [Option<&'a str>; 9] {
+        [
+            Some(self.request_id),
+            Some(self.team),
+            Some(self.key),
+            Some(self.model),
+            Some(self.target),
+            Some(self.user),
+            Some(self.metadata),
+            self.verdict,
+            self.reason,
+        ]
+    }
+
+    /// The same row with those texts.
+    #[inline(always)]
+    pub(super) fn with_texts(self, texts: [Option<&'a str>; 9]) -> Self {
+        let [
+            request_id,
+            team,
+            key,
+            model,
+            target,
+            user,
+            metadata,
+            verdict,
+            reason,
+        ] = texts;
+        Self {
+            request_id: request_id.unwrap_or_default(),
+            team: team.unwrap_or_default(),
+            key: key.unwrap_or_default(),
+            model: model.unwrap_or_default(),
+            target: target.unwrap_or_default(),
+            user: user.unwrap_or_default(),
+            metadata: metadata.unwrap_or_default(),
+            verdict,
+            reason,
+            ..self
+        }
     }
 }
 

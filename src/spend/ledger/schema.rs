@@ -1,9 +1,5 @@
 //! The tables of the ledger, once for both stores.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
-use super::row::{PriceUsed, Row};
 use crate::dialect::Usage;
 use crate::spend::Usd;
 
@@ -25,6 +21,11 @@ pub(super) const PART_MAX: u64 = 1_000_000_000_000;
 
 /// The largest amount of one row, in either direction: a thousand million dollars.
 pub(super) const AMOUNT_MAX: Usd = Usd::from_pico(1_000_000_000 * 1_000_000_000_000);
+
+/// Whether an amount is larger.
+pub(super) fn is_too_much(amount: &Usd) -> bool {
+    *amount > AMOUNT_MAX || *amount < -AMOUNT_MAX
+}
 
 /// Milliseconds in a day.
 pub(super) const DAY_MS: i64 = 86_400_000;
@@ -155,28 +156,6 @@ CREATE VIEW attempts_usd AS SELECT {time} AS time, {usd cost} AS cost_usd, {usd 
   FROM attempts;
 "
     .to_owned()
-}
-
-/// Rows in the order that all writers share, so that none waits for one that waits for it, and in which an index grows at
-/// its end. References, because rows are large.
-pub(super) fn in_order(rows: &[Row]) -> Vec<&Row> {
-    let mut ordered: Vec<_> = rows.iter().collect();
-    ordered.sort_unstable_by_key(|row| row.identity());
-    ordered
-}
-
-/// The prices that rows were computed with: their ids, in an order that all writers share, and their figures.
-pub(super) fn prices<'r>(rows: &[&'r Row]) -> BTreeMap<&'r str, &'r str> {
-    let mut prices = BTreeMap::new();
-    let mut last: Option<&Arc<PriceUsed>> = None;
-    for price in rows.iter().filter_map(|row| row.price.as_ref()) {
-        // A price that stays in force is one object, and most rows have the one before theirs.
-        if last.is_none_or(|last| !Arc::ptr_eq(last, price)) {
-            prices.insert(price.id.as_str(), price.json.as_str());
-            last = Some(price);
-        }
-    }
-    prices
 }
 
 /// The names and SQL of a list, with commas.

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, params, params_from_iter};
 
 use super::LedgerError;
+use super::batch::{self, Written};
 use super::cells::{self, Cell};
 use super::error::ErrorKind;
 use super::insert;
@@ -92,20 +93,19 @@ impl SqliteStore {
 }
 
 impl Store for SqliteStore {
-    fn commit(&mut self, rows: &[Row]) -> Result<usize, LedgerError> {
+    fn commit(&mut self, rows: &[Written<'_>]) -> Result<usize, LedgerError> {
         let place = self.path.display().to_string();
         self.transact(|connection| {
-            let rows = schema::in_order(rows);
-            insert_prices(connection, &rows)?;
-            let inserted = insert::insert(connection, &rows, &place)?;
+            insert_prices(connection, rows)?;
+            let inserted = insert::insert(connection, rows, &place)?;
             let new = inserted.as_ref().map_or(rows.len(), HashSet::len);
             let mut uncounted = inserted;
             // A row that stands twice in a batch was inserted once.
-            let is_new = |row: &&Row| {
+            let is_new = |row: &&Written<'_>| {
                 let uncounted = uncounted.as_mut();
                 uncounted.is_none_or(|uncounted| uncounted.remove(&row.identity()))
             };
-            add_sums(connection, &rollup(rows.iter().copied().filter(is_new)))?;
+            add_sums(connection, &rollup(rows.iter().filter(is_new)))?;
             Ok(new)
         })
     }
@@ -121,7 +121,7 @@ impl Store for SqliteStore {
         })
     }
 
-    fn refuse(&mut self, row: &Row, why: &str) -> Result<(), LedgerError> {
+    fn refuse(&mut self, row: &Row<'_>, why: &str) -> Result<(), LedgerError> {
         self.transact(|connection| {
             connection.execute(
                 "INSERT INTO refused (id, time_ms, team, why, json) VALUES (?1, ?2, ?3, ?4, ?5)
@@ -129,7 +129,7 @@ impl Store for SqliteStore {
                 params![
                     Cell::Id(row.id),
                     row.time_ms,
-                    &*row.team,
+                    row.team,
                     why,
                     cells::json(row).to_string()
                 ],
@@ -336,13 +336,12 @@ fn note(connection: &Connection, name: &str, value: i64) -> Result<(), Trouble> 
 }
 
 /// Prices are immutable: whoever used one first has written what it was.
-fn insert_prices(connection: &Connection, rows: &[&Row]) -> Result<(), Trouble> {
-    let prices = schema::prices(rows);
+fn insert_prices(connection: &Connection, rows: &[Written<'_>]) -> Result<(), Trouble> {
     let mut statement = connection.prepare_cached(
         "INSERT INTO prices (id, json) VALUES (?1, ?2) ON CONFLICT (id) DO NOTHING",
     )?;
-    for (id, json) in prices {
-        statement.execute([id, json])?;
+    for price in batch::prices(rows) {
+        statement.execute([&price.id, &price.json])?;
     }
     Ok(())
 }

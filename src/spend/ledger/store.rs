@@ -1,6 +1,7 @@
 //! What the writer asks of a store, and which store a place has.
 
 use super::LedgerError;
+use super::batch::Written;
 use super::notes::Note;
 use super::postgres::PostgresStore;
 use super::row::Row;
@@ -9,15 +10,15 @@ use super::sqlite::SqliteStore;
 
 /// A store as its one writer sees it. Every call is bounded in time and may be made again after it failed.
 pub(super) trait Store: Send {
-    /// Stores the rows and adds them to their days' sums in one transaction; rows that are there already are passed over.
+    /// Stores rows of one batch, in their order, and adds them to their days' sums in one transaction; rows that are there already are passed over.
     /// Tells how many were new. An error of kind `Row` says that one of them will never be taken.
-    fn commit(&mut self, rows: &[Row]) -> Result<usize, LedgerError>;
+    fn commit(&mut self, rows: &[Written<'_>]) -> Result<usize, LedgerError>;
 
     /// Notes what budgets need, in one transaction.
     fn note(&mut self, notes: &[Note]) -> Result<(), LedgerError>;
 
     /// Keeps a row aside that will never be taken.
-    fn refuse(&mut self, row: &Row, why: &str) -> Result<(), LedgerError>;
+    fn refuse(&mut self, row: &Row<'_>, why: &str) -> Result<(), LedgerError>;
 
     /// Deletes up to `rows_max` of the rows that are older than `before_ms`. Tells how many it deleted.
     fn prune(&mut self, before_ms: i64, rows_max: usize) -> Result<usize, LedgerError>;

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::LedgerError;
+use super::batch::{Batch, Written};
 use super::cells;
 use super::handle::{QUEUE_MAX, Queue, Shared};
 use super::notes::{Note, Noted};
@@ -40,7 +41,7 @@ pub(super) struct Writer {
     keep: Duration,
     log: Sink,
     /// What was taken and is not stored.
-    taken: Vec<Row>,
+    taken: Batch,
     taken_notes: Vec<(Note, Noted)>,
     outage: Option<Outage>,
     prune_at: Instant,
@@ -62,7 +63,7 @@ impl Writer {
             gather: settings.commit_every / 2,
             keep: settings.keep,
             log,
-            taken: Vec::new(),
+            taken: Batch::default(),
             taken_notes: Vec::new(),
             outage: None,
             prune_at: Instant::now(),
@@ -118,20 +119,22 @@ impl Writer {
         }
         self.taken_notes.append(&mut queue.notes);
         // An outage leaves rows in hand: the new ones line up behind them.
-        if self.taken.is_empty() {
-            std::mem::swap(&mut self.taken, &mut queue.rows);
-        } else {
-            self.taken.append(&mut queue.rows);
-        }
+        let is_free = self.taken.is_empty();
+        let room = is_free.then(|| std::mem::take(&mut self.taken));
+        let came = std::mem::replace(&mut queue.rows, room.unwrap_or_default());
         queue.taken_since = queue.taken_since.or(queue.since);
         queue.since = None;
         drop(queue);
-        self.taken.iter_mut().for_each(cells::without_nul);
+        match is_free {
+            true => self.taken = came,
+            false => self.taken.extend(came.rows()),
+        }
     }
 
     /// Stores what is in hand, batch by batch, until all is stored or a commit fails. Tells whether all is.
     fn store_taken(&mut self) -> bool {
-        let mut rows = std::mem::take(&mut self.taken);
+        let mut taken = std::mem::take(&mut self.taken);
+        let rows = taken.in_order();
         let mut stored = 0;
         for batch in rows.chunks(BATCH_MAX) {
             if let Err(error) = self.store_batch(batch) {
@@ -141,16 +144,18 @@ impl Writer {
             stored += batch.len();
             self.note_stored(batch.len());
         }
-        rows.drain(..stored);
-        // A buffer that an outage made large is given back.
-        if rows.is_empty() && rows.capacity() > 2 * BATCH_MAX {
-            rows = Vec::new();
+        if stored < rows.len() {
+            let left = rows[stored..].iter();
+            self.taken = left.map(|row| row.row()).collect();
+            return false;
         }
-        if rows.is_empty() {
-            self.shared.queue.lock().taken_since = None;
+        taken.clear();
+        // What an outage made large is given back.
+        if taken.capacity() <= 2 * BATCH_MAX {
+            self.taken = taken;
         }
-        self.taken = rows;
-        self.taken.is_empty()
+        self.shared.queue.lock().taken_since = None;
+        true
     }
 
     /// Whether something is left in hand from an outage.
@@ -175,12 +180,12 @@ impl Writer {
     }
 
     /// Stores one batch. A row that the store will never take is found by halving, and put aside.
-    fn store_batch(&mut self, rows: &[Row]) -> Result<(), LedgerError> {
+    fn store_batch(&mut self, rows: &[Written<'_>]) -> Result<(), LedgerError> {
         match self.store.commit(rows) {
             Ok(_) => Ok(()),
             Err(error) if !error.is_of_row() => Err(error),
             Err(error) => match rows {
-                [row] => self.put_aside(row, &error),
+                [row] => self.put_aside(&row.row(), &error),
                 _ => {
                     let (first, second) = rows.split_at(rows.len() / 2);
                     self.store_batch(first)?;
@@ -190,7 +195,7 @@ impl Writer {
         }
     }
 
-    fn put_aside(&mut self, row: &Row, why: &LedgerError) -> Result<(), LedgerError> {
+    fn put_aside(&mut self, row: &Row<'_>, why: &LedgerError) -> Result<(), LedgerError> {
         let json = cells::json(row).to_string();
         let refused = self.store.refuse(row, &why.detail);
         let place = match refused {

@@ -1,7 +1,7 @@
 //! A month of a hundred thousand attempts: what is reported is their sum, to the last pico-dollar.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -31,33 +31,40 @@ pub(super) fn open(home: &TempDir) -> (Ledger, String) {
 }
 
 /// A row of what an attempt cost.
-pub(super) fn row(time_ms: i64, team: &str, target: &str, usage: Usage, cost: Option<Usd>) -> Row {
+pub(super) fn row<'a>(
+    time_ms: i64,
+    team: &'a str,
+    target: &'a str,
+    usage: Usage,
+    cost: Option<Usd>,
+) -> Row<'a> {
+    static PRICE: LazyLock<Arc<PriceUsed>> = LazyLock::new(|| {
+        Arc::new(PriceUsed {
+            id: "generated#0".to_owned(),
+            json: "[]".to_owned(),
+        })
+    });
     Row {
         id: uuid::Uuid::now_v7(),
         time_ms,
-        request_id: "generated".into(),
+        request_id: "generated",
         attempt: 1,
-        team: team.into(),
-        key: "prod".into(),
-        model: "fast".into(),
-        target: target.into(),
+        team,
+        key: "prod",
+        model: "fast",
+        target,
         usage,
         estimated: false,
         cost,
-        price: cost.map(|_| {
-            Arc::new(PriceUsed {
-                id: format!("{target}#0"),
-                json: "[]".to_owned(),
-            })
-        }),
+        price: cost.map(|_| &*PRICE),
         cache: CacheResult::Off,
         savings: Usd::ZERO,
         status: 200,
         verdict: None,
         latency_ms: 7,
         stream: false,
-        user: "".into(),
-        metadata: "".into(),
+        user: "",
+        metadata: "",
         reason: None,
     }
 }
@@ -90,7 +97,7 @@ fn the_report_of_a_month_is_the_sum_of_its_hundred_thousand_rows() {
         let amount = i128::from(next(1_000_000_000_000)) * i128::from(next(7));
         let cost = (next(50) > 0).then(|| Usd::from_pico(amount));
         let target = ["openai/gpt-5-mini", "claude/claude-sonnet-4-5"][next(2) as usize];
-        ledger.push(row(time_ms, team, target, usage, cost));
+        ledger.push(&row(time_ms, team, target, usage, cost));
         if (MARCH..MARCH + 31 * DAY_MS).contains(&time_ms) {
             let sum = sums.entry(team).or_default();
             sum.0 += cost.unwrap_or_default();

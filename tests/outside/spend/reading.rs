@@ -44,12 +44,12 @@ fn ledger() -> (TempDir, String) {
         row(second, "ads", "openai/a", usage(40, 4), usd(5)),
         row(second - 1, "ads", "openai/a", usage(80, 8), None),
     ];
-    rows[1].model = "smart".into();
-    rows[2].key = "dev".into();
+    rows[1].model = "smart";
+    rows[2].key = "dev";
     rows[2].estimated = true;
     rows[3].status = 429;
     for row in rows {
-        ledger.push(row);
+        ledger.push(&row);
     }
     assert!(ledger.close(Duration::from_secs(60)));
     (home, url)

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::adjustments::{Adjustment, Change};
+use super::batch::Batch;
 use super::notes::Note;
 use super::portions::Portion;
 use super::row::{CacheResult, PriceUsed, Row};
@@ -28,22 +29,22 @@ const START_MS: i64 = 1_767_225_600_000;
 /// A source of rows that is the same for the same seed.
 struct Rows {
     chance: Chance,
-    prices: Vec<Arc<PriceUsed>>,
-    labels: [Vec<Arc<str>>; 4],
+    prices: Vec<&'static Arc<PriceUsed>>,
+    labels: [Vec<&'static str>; 5],
     days: i64,
 }
 
 impl Rows {
     fn new(seed: u64, days: i64) -> Self {
         let price = |index: usize| {
-            Arc::new(PriceUsed {
+            &*Box::leak(Box::new(Arc::new(PriceUsed {
                 id: format!("price-{index}"),
                 json: format!("{{\"input\": {index}}}"),
-            })
+            })))
         };
         let names = |kind: &str, count: usize| {
             (0..count)
-                .map(|index| format!("{kind}-{index}").into())
+                .map(|index| leaked(format!("{kind}-{index}")))
                 .collect()
         };
         Self {
@@ -54,6 +55,7 @@ impl Rows {
                 names("key", 2),
                 names("model", 3),
                 names("provider/model", 4),
+                names("request", 1_000),
             ],
             days,
         }
@@ -63,12 +65,12 @@ impl Rows {
         self.chance.below(below)
     }
 
-    fn label(&mut self, kind: usize) -> Arc<str> {
+    fn label(&mut self, kind: usize) -> &'static str {
         let index = self.number(self.labels[kind].len() as u64) as usize;
-        self.labels[kind][index].clone()
+        self.labels[kind][index]
     }
 
-    fn row(&mut self) -> Row {
+    fn row(&mut self) -> Row<'static> {
         let mut parts = [0; Usage::PARTS];
         parts[0] = self.number(100_000);
         parts[1] = self.number(10_000);
@@ -88,7 +90,7 @@ impl Rows {
         let row = Row {
             id: uuid::Uuid::now_v7(),
             time_ms: START_MS + self.number(self.days as u64 * 86_400_000) as i64,
-            request_id: format!("request-{}", self.number(1 << 40)).as_str().into(),
+            request_id: self.label(4),
             attempt: 1 + self.number(3) as u32,
             team: self.label(0),
             key: self.label(1),
@@ -97,16 +99,16 @@ impl Rows {
             usage: Usage::from_parts(parts),
             estimated: self.number(5) == 0,
             cost: is_priced.then_some(cost),
-            price: is_priced.then(|| self.prices[price].clone()),
+            price: is_priced.then(|| self.prices[price]),
             cache: cache[self.number(4) as usize],
             savings: Usd::from_pico(self.number(1 << 40).into()),
             status: [200, 429, 500][self.number(3) as usize],
-            verdict: (self.number(4) == 0).then(|| "refusal".into()),
+            verdict: (self.number(4) == 0).then_some("refusal"),
             latency_ms: self.number(100_000) as u32,
             stream: self.number(2) == 0,
-            user: "someone".into(),
-            metadata: "{\"a\": \"b\"}".into(),
-            reason: is_correction.then(|| "a credit note".to_owned()),
+            user: "someone",
+            metadata: "{\"a\": \"b\"}",
+            reason: is_correction.then_some("a credit note"),
         };
         // As in life, most say nothing that most others do not say.
         match is_correction || self.number(4) == 0 {
@@ -115,13 +117,23 @@ impl Rows {
         }
     }
 
-    fn take(&mut self, count: usize) -> Vec<Row> {
+    fn take(&mut self, count: usize) -> Vec<Row<'static>> {
         (0..count).map(|_| self.row()).collect()
     }
 }
 
+/// A text that is there for as long as the tests are.
+fn leaked(text: String) -> &'static str {
+    text.leak()
+}
+
+/// Rows as a store is given them.
+fn written(rows: &[Row<'_>]) -> Batch {
+    rows.iter().copied().collect()
+}
+
 /// A row like it that [`cells::is_usual`].
-fn usual(row: Row) -> Row {
+fn usual(row: Row<'_>) -> Row<'_> {
     let usage = row.usage;
     let usual = Row {
         attempt: 1,
@@ -140,12 +152,13 @@ fn usual(row: Row) -> Row {
         reason: None,
         ..row
     };
-    assert!(cells::is_usual(&usual));
+    let batch = written(&[usual]);
+    assert!(batch.in_order().iter().all(cells::is_usual));
     usual
 }
 
 /// What rows come to, computed without the ledger.
-fn totals(rows: &[Row]) -> Totals {
+fn totals(rows: &[Row<'_>]) -> Totals {
     let mut totals = Totals::default();
     let mut parts = [0; Usage::PARTS];
     for row in rows {
@@ -173,7 +186,7 @@ fn totals(rows: &[Row]) -> Totals {
 }
 
 /// A row with something in every field.
-fn full_row() -> Row {
+fn full_row() -> Row<'static> {
     let mut parts = [0; Usage::PARTS];
     for (index, part) in parts.iter_mut().enumerate() {
         *part = 1000 + index as u64;
@@ -185,8 +198,8 @@ fn full_row() -> Row {
         cache: CacheResult::Semantic,
         savings: Usd::from_pico(5_000_007),
         cost: Some(Usd::from_pico(-12_345_678_901_234_567)),
-        user: "naïve \"user\" \u{1f980}".into(),
-        reason: Some("why".to_owned()),
+        user: "naïve \"user\" \u{1f980}",
+        reason: Some("why"),
         ..Rows::new(1, 1).row()
     }
 }
@@ -244,14 +257,14 @@ impl Lines {
 
 fn a_replayed_batch_counts_once(store: &mut dyn Store, location: &Location) {
     let mut rows = Rows::new(2, 40).take(500);
-    assert_eq!(store.commit(&rows), Ok(500));
-    assert_eq!(store.commit(&rows), Ok(0));
+    assert_eq!(store.commit(&written(&rows).in_order()), Ok(500));
+    assert_eq!(store.commit(&written(&rows).in_order()), Ok(0));
     // Half of it anew, half known, and one twice in the same batch.
     let more = Rows::new(3, 40).take(100);
     let mut mixed = rows[..100].to_vec();
     mixed.extend(more.clone());
-    mixed.push(more[0].clone());
-    assert_eq!(store.commit(&mixed), Ok(100));
+    mixed.push(more[0]);
+    assert_eq!(store.commit(&written(&mixed).in_order()), Ok(100));
     rows.extend(more);
     assert_eq!(everything(location), totals(&rows));
     assert_consistent(location);
@@ -278,8 +291,8 @@ fn rows_that_sums_cannot_take_are_refused(store: &mut dyn Store, location: &Loca
         },
     ] {
         let mut rows = good.clone();
-        rows.push(bad.clone());
-        let error = store.commit(&rows).unwrap_err();
+        rows.push(bad);
+        let error = store.commit(&written(&rows).in_order()).unwrap_err();
         assert!(error.is_of_row(), "{error}");
         store.refuse(&bad, &error.detail).unwrap();
         store.refuse(&bad, &error.detail).unwrap();
@@ -290,7 +303,7 @@ fn rows_that_sums_cannot_take_are_refused(store: &mut dyn Store, location: &Loca
 fn old_rows_go_and_their_sums_stay(store: &mut dyn Store, location: &Location) {
     let before = everything(location);
     let rows = Rows::new(5, 10).take(1000);
-    store.commit(&rows).unwrap();
+    store.commit(&written(&rows).in_order()).unwrap();
     let cutoff_ms = START_MS + 5 * 86_400_000 + 1;
     let old = rows.iter().filter(|row| row.time_ms < cutoff_ms).count();
     let mut deleted = 0;
@@ -312,7 +325,7 @@ fn old_rows_go_and_their_sums_stay(store: &mut dyn Store, location: &Location) {
 
 fn reports_are_grouped_filtered_and_sorted(store: &mut dyn Store, location: &Location) {
     let rows = Rows::new(6, 30).take(2000);
-    store.commit(&rows).unwrap();
+    store.commit(&written(&rows).in_order()).unwrap();
     let reader = Reader::open(location).unwrap();
     let date = |text: &str| Some(text.parse().unwrap());
     let query = Query {
@@ -325,8 +338,8 @@ fn reports_are_grouped_filtered_and_sorted(store: &mut dyn Store, location: &Loc
     let report = reader.report(&query).unwrap();
     let days = 4 * 86_400_000..7 * 86_400_000;
     let is_meant =
-        |row: &&Row| &*row.model == "model-1" && days.contains(&(row.time_ms - START_MS));
-    let meant: Vec<Row> = rows.iter().filter(is_meant).cloned().collect();
+        |row: &&Row<'_>| row.model == "model-1" && days.contains(&(row.time_ms - START_MS));
+    let meant: Vec<_> = rows.iter().filter(is_meant).copied().collect();
     assert_eq!(report.total, totals(&meant));
     assert_eq!(report.groups.first().unwrap().labels[1], "2026-01-05");
     assert_eq!(report.groups.last().unwrap().labels[1], "2026-01-07");
@@ -418,7 +431,7 @@ fn portions_and_what_was_spent_are_read_back(store: &mut dyn Store, location: &L
     };
     let before = spent();
     let rows = Rows::new(7, 3).take(2_000);
-    store.commit(&rows).unwrap();
+    store.commit(&written(&rows).in_order()).unwrap();
     for (at, spent) in spent().into_iter().enumerate() {
         let counted = rows.iter().filter(|row| row.time_ms >= starts[at]);
         let more: Usd = counted.filter_map(|row| row.cost).sum();

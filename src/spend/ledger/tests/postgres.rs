@@ -41,7 +41,7 @@ fn every_field_comes_back() {
     };
     let location = server.location();
     let row = full_row();
-    open(&location).commit(std::slice::from_ref(&row)).unwrap();
+    open(&location).commit(&written(&[row]).in_order()).unwrap();
     for (name, cell) in cells::column_names().zip(cells::cells(&row, "").unwrap()) {
         use cells::Cell;
         let expected = match cell {
@@ -74,10 +74,10 @@ fn ten_replicas_start_and_write_at_once() {
                 for batch in rows.chunks(50) {
                     let mut batch = batch.to_vec();
                     batch.sort_unstable_by_key(|row| row.id);
-                    assert_eq!(store.commit(&batch), Ok(batch.len()));
+                    assert_eq!(store.commit(&written(&batch).in_order()), Ok(batch.len()));
                 }
                 // All of them hand in the same rows again, at the same time.
-                assert_eq!(store.commit(rows), Ok(0));
+                assert_eq!(store.commit(&written(rows).in_order()), Ok(0));
             });
         }
     });
@@ -106,7 +106,7 @@ fn a_server_that_stops_and_starts_loses_no_row_and_counts_none_twice() {
                 // As requests do: a server that is slower than this would leave no end of them.
                 let count = if ledger.has_room() { 50 } else { 0 };
                 for row in source.take(count) {
-                    ledger.push(row.clone());
+                    ledger.push(&row);
                     pushed.push(row);
                 }
                 std::thread::sleep(Duration::from_millis(2));
@@ -156,7 +156,9 @@ fn tls_means_a_certificate_that_is_checked() {
         &format!("sslmode=verify-full&{trusted}"),
     ] {
         let location = Location::parse(&format!("{base}?{parameters}")).unwrap();
-        open(&location).commit(&Rows::new(24, 1).take(10)).unwrap();
+        open(&location)
+            .commit(&written(&Rows::new(24, 1).take(10)).in_order())
+            .unwrap();
     }
     // A certificate for another name, and one that nobody vouches for.
     let elsewhere = base.replace("localhost", "127.0.0.1");
@@ -177,7 +179,7 @@ fn a_restart_while_nothing_is_written_is_no_outage() {
     server.down();
     server.up();
     let rows = Rows::new(21, 1).take(10);
-    assert_eq!(store.commit(&rows), Ok(10));
+    assert_eq!(store.commit(&written(&rows).in_order()), Ok(10));
     assert_eq!(everything(&location), totals(&rows));
 }
 
@@ -196,7 +198,7 @@ fn a_table_that_others_lock_only_delays() {
             let locks = "SELECT count(*) FROM pg_locks WHERE mode = 'ExclusiveLock' AND relation::regclass::text = 'tollgate.daily'";
             server.sql(locks) == "1"
         });
-        rows.iter().for_each(|row| ledger.push(row.clone()));
+        rows.iter().for_each(|row| ledger.push(row));
         until("a commit gave up", || ledger.stats().failures > 0);
         holding.join().unwrap();
     });
@@ -219,7 +221,7 @@ fn versions_newer_ones_and_refusals_are_told_apart() {
         ErrorKind::Missing
     );
     let rows = Rows::new(23, 1).take(10);
-    open(&location).commit(&rows).unwrap();
+    open(&location).commit(&written(&rows).in_order()).unwrap();
     assert_eq!(correct(&location, full_row()), Ok(true));
 
     let third = || "ALTER TABLE prices ADD COLUMN source {text};".to_owned();

@@ -38,7 +38,7 @@ fn every_field_comes_back() {
     let (_folder, path, _) = place();
     let row = full_row();
     let mut store = SqliteStore::open(&path).unwrap();
-    store.commit(std::slice::from_ref(&row)).unwrap();
+    store.commit(&written(&[row]).in_order()).unwrap();
     assert_cells(&path, std::slice::from_ref(&row));
     let connection = Connection::open(&path).unwrap();
     connection
@@ -73,7 +73,7 @@ fn every_field_comes_back() {
 }
 
 /// The cells in the file are those of the rows.
-fn assert_cells(path: &Path, rows: &[Row]) {
+fn assert_cells(path: &Path, rows: &[Row<'_>]) {
     let names = schema::list(cells::column_names());
     let connection = Connection::open(path).unwrap();
     let sql = format!("SELECT {names} FROM attempts WHERE id = ?1");
@@ -103,11 +103,16 @@ fn rows_that_go_in_together_come_back_each_as_it_was() {
     let (_folder, path, location) = place();
     let mut store = SqliteStore::open(&path).unwrap();
     let rows = Rows::new(13, 2).take(200);
-    assert!(rows.iter().filter(|row| cells::is_usual(row)).count() > 100);
+    let all = written(&rows);
+    let of_all = all.in_order();
+    assert!(of_all.iter().filter(|row| cells::is_usual(row)).count() > 100);
     // Some of them are there already.
     let some: Vec<_> = rows.iter().step_by(7).cloned().collect();
-    assert_eq!(store.commit(&some), Ok(some.len()));
-    assert_eq!(store.commit(&rows), Ok(rows.len() - some.len()));
+    assert_eq!(store.commit(&written(&some).in_order()), Ok(some.len()));
+    assert_eq!(
+        store.commit(&written(&rows).in_order()),
+        Ok(rows.len() - some.len())
+    );
     assert_cells(&path, &rows);
     assert_eq!(everything(&location), totals(&rows));
     assert_consistent(&location);
@@ -124,7 +129,7 @@ proptest! {
         let mut all = Vec::new();
         for batch in batches {
             let rows = source.take(batch);
-            store.commit(&rows).unwrap();
+            store.commit(&written(&rows).in_order()).unwrap();
             all.extend(rows);
         }
         prop_assert_eq!(everything(&location), totals(&all));
@@ -143,7 +148,7 @@ fn two_processes_write_one_file() {
                 // Both create it, too.
                 let mut store = SqliteStore::open(path).unwrap();
                 for batch in rows.chunks(100) {
-                    while let Err(error) = store.commit(batch) {
+                    while let Err(error) = store.commit(&written(batch).in_order()) {
                         assert_eq!(error.kind, ErrorKind::Locked, "{error}");
                     }
                 }
@@ -167,7 +172,10 @@ fn an_older_file_is_brought_up_to_date_and_a_newer_one_left_alone() {
     let older = Reader::open(&location).err().unwrap();
     assert_eq!(older.kind, ErrorKind::Older);
     let rows = Rows::new(1, 1).take(10);
-    SqliteStore::open(&path).unwrap().commit(&rows).unwrap();
+    SqliteStore::open(&path)
+        .unwrap()
+        .commit(&written(&rows).in_order())
+        .unwrap();
     // Opening it again changes nothing.
     drop(SqliteStore::open(&path).unwrap());
     assert_eq!(everything(&location), totals(&rows));
@@ -202,8 +210,8 @@ fn a_file_whose_rows_are_checked_is_written_as_it_is() {
         .unwrap();
     let mut store = SqliteStore::open(&path).unwrap();
     let rows = Rows::new(13, 3).take(200);
-    assert_eq!(store.commit(&rows), Ok(200));
-    assert_eq!(store.commit(&rows), Ok(0));
+    assert_eq!(store.commit(&written(&rows).in_order()), Ok(200));
+    assert_eq!(store.commit(&written(&rows).in_order()), Ok(0));
     assert_cells(&path, &rows);
     assert_eq!(everything(&location), totals(&rows));
     assert_consistent(&location);
@@ -213,7 +221,10 @@ fn a_file_whose_rows_are_checked_is_written_as_it_is() {
 fn a_later_version_adds_to_an_earlier_one() {
     let (_folder, path, location) = place();
     let rows = Rows::new(1, 1).take(10);
-    SqliteStore::open(&path).unwrap().commit(&rows).unwrap();
+    SqliteStore::open(&path)
+        .unwrap()
+        .commit(&written(&rows).in_order())
+        .unwrap();
     let third = || "ALTER TABLE prices ADD COLUMN source {text};".to_owned();
     let [first, second] = schema::MIGRATIONS;
     let opened = crate::spend::ledger::sqlite::open_with(&path, &[first, second, third]);
@@ -292,7 +303,7 @@ fn nothing_is_lost_while_others_hold_the_file() {
     let other = Connection::open(&path).unwrap();
     other.execute_batch("BEGIN EXCLUSIVE").unwrap();
     let rows = Rows::new(7, 2).take(300);
-    rows.iter().for_each(|row| ledger.push(row.clone()));
+    rows.iter().for_each(|row| ledger.push(row));
     until("two commits failed", || ledger.stats().failures >= 2);
     assert!(!ledger.flush(Duration::from_millis(50)));
     let stats = ledger.stats();
@@ -315,11 +326,11 @@ fn a_full_disk_keeps_rows_back_until_there_is_room() {
     let mut store = SqliteStore::open(&path).unwrap();
     let rows = Rows::new(8, 2).take(3000);
     store.limit_pages(20);
-    let error = store.commit(&rows).unwrap_err();
+    let error = store.commit(&written(&rows).in_order()).unwrap_err();
     assert_eq!(error.kind, ErrorKind::Full, "{error}");
     assert_eq!(everything(&location), Totals::default());
     store.limit_pages(1_000_000);
-    assert_eq!(store.commit(&rows), Ok(3000));
+    assert_eq!(store.commit(&written(&rows).in_order()), Ok(3000));
     assert_eq!(everything(&location), totals(&rows));
 }
 
@@ -328,12 +339,12 @@ fn a_file_that_was_deleted_is_made_anew() {
     let (_folder, path, location) = place();
     let mut store = SqliteStore::open(&path).unwrap();
     let mut source = Rows::new(9, 2);
-    store.commit(&source.take(10)).unwrap();
+    store.commit(&written(&source.take(10)).in_order()).unwrap();
     for name in ["ledger.db", "ledger.db-wal", "ledger.db-shm"] {
         let _ = std::fs::remove_file(path.with_file_name(name));
     }
     let rows = source.take(10);
-    assert_eq!(store.commit(&rows), Ok(10));
+    assert_eq!(store.commit(&written(&rows).in_order()), Ok(10));
     assert_eq!(everything(&location), totals(&rows));
 }
 
@@ -341,11 +352,11 @@ fn a_file_that_was_deleted_is_made_anew() {
 fn a_correction_goes_into_the_sums_of_its_day() {
     let (_folder, path, location) = place();
     let correction = full_row();
-    let error = correct(&location, correction.clone()).unwrap_err();
+    let error = correct(&location, correction).unwrap_err();
     assert_eq!(error.kind, ErrorKind::Missing);
     drop(SqliteStore::open(&path).unwrap());
-    assert_eq!(correct(&location, correction.clone()), Ok(true));
-    assert_eq!(correct(&location, correction.clone()), Ok(false));
+    assert_eq!(correct(&location, correction), Ok(true));
+    assert_eq!(correct(&location, correction), Ok(false));
     let total = everything(&location);
     assert_eq!((total.attempts, total.corrections), (0, 1));
     assert_eq!(total.cost, correction.cost.unwrap());
@@ -356,7 +367,9 @@ fn a_correction_goes_into_the_sums_of_its_day() {
 fn a_check_finds_sums_that_were_changed_by_hand() {
     let (_folder, path, location) = place();
     let mut store = SqliteStore::open(&path).unwrap();
-    store.commit(&Rows::new(10, 2).take(50)).unwrap();
+    store
+        .commit(&written(&Rows::new(10, 2).take(50)).in_order())
+        .unwrap();
     let change = "UPDATE daily SET cost_micro = cost_micro + 1 WHERE team =
                   (SELECT min(team) FROM daily) AND day = (SELECT min(day) FROM daily)";
     Connection::open(&path)
@@ -374,12 +387,14 @@ fn a_sum_that_would_overflow_refuses_the_row_and_stays_exact() {
     let (_folder, path, location) = place();
     let mut store = SqliteStore::open(&path).unwrap();
     let row = full_row();
-    store.commit(std::slice::from_ref(&row)).unwrap();
+    store.commit(&written(&[row]).in_order()).unwrap();
     let near_its_end = format!("UPDATE daily SET images = {}", i64::MAX - 1);
     let other = Connection::open(&path).unwrap();
     other.execute_batch(&near_its_end).unwrap();
     let id = uuid::Uuid::now_v7();
-    let error = store.commit(&[Row { id, ..row }]).unwrap_err();
+    let error = store
+        .commit(&written(&[Row { id, ..row }]).in_order())
+        .unwrap_err();
     assert!(error.is_of_row(), "{error}");
     assert_eq!(everything(&location).usage.images, i64::MAX as u64 - 1);
 }

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::*;
+use crate::spend::ledger::batch::Written;
 use crate::spend::ledger::error::ErrorKind;
 use crate::spend::ledger::writer::{BATCH_MAX, PRUNE_ROWS};
 use crate::spend::ledger::{Ledger, LedgerError, QUEUE_MAX};
@@ -16,7 +17,7 @@ struct Fake(Arc<FakeState>);
 #[derive(Default)]
 struct FakeState {
     is_down: AtomicBool,
-    rows: Mutex<Vec<Row>>,
+    rows: Mutex<Batch>,
     largest: Mutex<usize>,
     refused: Mutex<HashSet<uuid::Uuid>>,
     old_rows: Mutex<usize>,
@@ -34,16 +35,16 @@ impl Fake {
 }
 
 impl Store for Fake {
-    fn commit(&mut self, rows: &[Row]) -> Result<usize, LedgerError> {
+    fn commit(&mut self, rows: &[Written<'_>]) -> Result<usize, LedgerError> {
         if self.0.is_down.load(Ordering::Relaxed) {
             return Err(Self::error(ErrorKind::Full));
         }
         for row in rows {
-            cells::cells(row, "fake")?;
+            cells::cells(&row.row(), "fake")?;
         }
         let mut largest = self.0.largest.lock();
         *largest = (*largest).max(rows.len());
-        self.0.rows.lock().extend_from_slice(rows);
+        self.0.rows.lock().extend(rows.iter().map(|row| row.row()));
         Ok(rows.len())
     }
 
@@ -55,7 +56,7 @@ impl Store for Fake {
         Ok(())
     }
 
-    fn refuse(&mut self, row: &Row, _: &str) -> Result<(), LedgerError> {
+    fn refuse(&mut self, row: &Row<'_>, _: &str) -> Result<(), LedgerError> {
         self.0.refused.lock().insert(row.id);
         Ok(())
     }
@@ -90,9 +91,12 @@ fn what_is_pushed_is_stored_in_bounded_batches() {
     let fake = Fake::default();
     let ledger = ledger(&fake, &Lines::default());
     let rows = Rows::new(1, 1).take(3 * BATCH_MAX);
-    rows.iter().for_each(|row| ledger.push(row.clone()));
+    rows.iter().for_each(|row| ledger.push(row));
     assert!(ledger.close(Duration::from_secs(60)));
-    assert_eq!(totals(&fake.0.rows.lock()), totals(&rows));
+    assert_eq!(
+        totals(&fake.0.rows.lock().rows().collect::<Vec<_>>()),
+        totals(&rows)
+    );
     assert!(*fake.0.largest.lock() <= BATCH_MAX);
 }
 
@@ -105,7 +109,7 @@ fn a_row_that_is_never_taken_stops_no_other() {
     for bad in [17, 18, 400] {
         rows[bad].usage.images = u64::MAX;
     }
-    rows.iter().for_each(|row| ledger.push(row.clone()));
+    rows.iter().for_each(|row| ledger.push(row));
     assert!(ledger.close(Duration::from_secs(60)));
     let stats = ledger.stats();
     assert_eq!((stats.stored, stats.refused), (500, 3));
@@ -120,15 +124,19 @@ fn characters_that_no_store_takes_are_replaced() {
     let fake = Fake::default();
     let ledger = ledger(&fake, &Lines::default());
     let row = Row {
-        user: "a\0b".into(),
-        model: "m\0".into(),
+        user: "a\0b",
+        model: "m\0",
         ..full_row()
     };
-    ledger.push(row);
+    ledger.push(&row);
     assert!(ledger.close(Duration::from_secs(60)));
     let rows = fake.0.rows.lock();
-    assert_eq!(&*rows[0].user, "a\u{fffd}b");
-    assert_eq!(&*rows[0].model, "m\u{fffd}");
+    let replaced = Row {
+        user: "a\u{fffd}b",
+        model: "m\u{fffd}",
+        ..row
+    };
+    assert_eq!(rows.rows().collect::<Vec<_>>(), [replaced]);
 }
 
 #[tokio::test]
@@ -140,7 +148,7 @@ async fn a_full_queue_makes_new_requests_wait_and_loses_nothing() {
     let row = full_row();
     for number in 0..QUEUE_MAX as u128 + 10 {
         let id = uuid::Uuid::from_u128(number);
-        ledger.push(Row { id, ..row.clone() });
+        ledger.push(&Row { id, ..row });
     }
     assert!(!ledger.has_room());
     let waiting = ledger.clone();
@@ -166,7 +174,7 @@ fn an_outage_is_logged_once_and_what_is_lost_at_the_end_is_counted() {
     let ledger = ledger(&fake, &lines);
     fake.down(true);
     let rows = Rows::new(3, 1).take(20);
-    rows.iter().for_each(|row| ledger.push(row.clone()));
+    rows.iter().for_each(|row| ledger.push(row));
     until("three commits failed", || ledger.stats().failures >= 3);
     assert_eq!(lines.count("commits fail"), 1);
     fake.down(false);
@@ -174,7 +182,7 @@ fn an_outage_is_logged_once_and_what_is_lost_at_the_end_is_counted() {
     until("the outage is over", || ledger.stats().last_error.is_none());
     assert_eq!(lines.count("work again"), 1);
     fake.down(true);
-    ledger.push(full_row());
+    ledger.push(&full_row());
     assert!(!ledger.close(Duration::from_millis(100)));
     until("the loss is told", || {
         lines.count("rows_lost\", \"1\"") == 1
@@ -211,7 +219,7 @@ fn the_oldest_row_is_known() {
     let ledger = ledger(&fake, &Lines::default());
     assert_eq!(ledger.stats().oldest, None);
     fake.down(true);
-    ledger.push(full_row());
+    ledger.push(&full_row());
     until("it has waited", || {
         ledger.stats().oldest > Some(Duration::from_millis(100))
     });
@@ -241,7 +249,7 @@ fn portions_are_noted_at_once_and_through_outages() {
         ledger.note(portion, Box::new(count));
     };
     // It does not wait for rows to gather, and takes them along.
-    ledger.push(full_row());
+    ledger.push(&full_row());
     note(1);
     until("the first is noted", || noted.load(Ordering::SeqCst) == 1);
     assert_eq!(fake.0.rows.lock().len(), 1);
