@@ -50,6 +50,12 @@ struct Head {
 /// How many texts a row has.
 const TEXTS: usize = 9;
 
+/// How long those of a usual row are together, with some room.
+const TEXT_BYTES: usize = 256;
+
+/// Parts of a usage are told apart by the bits of [`Head::parts`].
+const _: () = assert!(Usage::PARTS <= u32::BITS as usize);
+
 /// Where there is none.
 const NONE: u32 = u32::MAX;
 
@@ -135,17 +141,19 @@ impl Batch {
         rows
     }
 
-    /// Takes them all out. What they have taken up is kept for others.
-    pub(super) fn clear(&mut self) {
+    /// An empty one in its place, with the room that it had, unless that is more than so many usual rows take.
+    pub(super) fn emptied(mut self, rows_max: usize) -> Self {
+        let is_usual = self.heads.capacity() <= rows_max
+            && self.texts.capacity() <= rows_max * TEXT_BYTES
+            && self.parts.capacity() <= rows_max * Usage::PARTS;
+        if !is_usual {
+            return Self::default();
+        }
         self.heads.clear();
         self.parts.clear();
         self.texts.clear();
         self.prices.clear();
-    }
-
-    /// How many rows there is room for.
-    pub(super) const fn capacity(&self) -> usize {
-        self.heads.capacity()
+        self
     }
 }
 
@@ -244,6 +252,30 @@ pub(super) fn prices<'b>(rows: &[Written<'b>]) -> Vec<&'b PriceUsed> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn room_is_kept_for_usual_rows_only() {
+        let usual = Row {
+            request_id: "req_0123456789abcdef0123456789abcdef",
+            ..Row::default()
+        };
+        let long = "x".repeat(4_096);
+        let metadata = Row {
+            metadata: &long,
+            ..usual
+        };
+        for (row, rows, is_kept) in [
+            (usual, 900, true),
+            (usual, 9_000, false),
+            (metadata, 900, false),
+        ] {
+            let batch: Batch = std::iter::repeat_n(row, rows).collect();
+            let batch = batch.emptied(1_024);
+            assert!(batch.is_empty());
+            assert_eq!(batch.heads.capacity() > 0, is_kept);
+            assert_eq!(batch.texts.capacity() > 0, is_kept);
+        }
+    }
 
     proptest! {
         /// Rows come out as they went in, but for what no store takes, and in order of their time.

@@ -133,7 +133,7 @@ impl Writer {
 
     /// Stores what is in hand, batch by batch, until all is stored or a commit fails. Tells whether all is.
     fn store_taken(&mut self) -> bool {
-        let mut taken = std::mem::take(&mut self.taken);
+        let taken = std::mem::take(&mut self.taken);
         let rows = taken.in_order();
         let mut stored = 0;
         for batch in rows.chunks(BATCH_MAX) {
@@ -144,16 +144,14 @@ impl Writer {
             stored += batch.len();
             self.note_stored(batch.len());
         }
-        if stored < rows.len() {
-            let left = rows[stored..].iter();
-            self.taken = left.map(|row| row.row()).collect();
+        let left = &rows[stored..];
+        if !left.is_empty() {
+            let left = (stored > 0).then(|| left.iter().map(|row| row.row()).collect());
+            self.taken = left.unwrap_or(taken);
             return false;
         }
-        taken.clear();
-        // What an outage made large is given back.
-        if taken.capacity() <= 2 * BATCH_MAX {
-            self.taken = taken;
-        }
+        // What an outage or long texts made large is given back.
+        self.taken = taken.emptied(2 * BATCH_MAX);
         self.shared.queue.lock().taken_since = None;
         true
     }
