@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use parking_lot::MutexGuard;
 
-use super::gauge::{Counts, Gauge, Next, Runs, Slot};
-use super::shared::{Effect, Errand, Line, Share, Shared, Sources, Took, Wait};
+use super::gauge::{Counts, Errands, Gauge, Next, Runs, Slot};
+use super::shared::{Share, Shared, Sources, Took, Wait};
 use super::tally::Places;
 use super::told::{Left, Limit, PLACES, Refused, UNITS};
 use super::{LIMITERS, Limiter, Limiters, Queue, SLOT, SLOT_WAIT, Seen, slots_of};
@@ -87,31 +87,6 @@ pub(super) enum Lacking {
     },
     /// Parts of limits that replicas share, of the limiters at those places, for which it waits.
     Shares(Vec<(usize, Wait)>),
-}
-
-/// What is to be done when no lock is held.
-#[derive(Default)]
-struct Errands(Vec<(Arc<Gauge>, Limit, Errand)>);
-
-impl Errands {
-    /// Adds what effects on a gauge's lease come to.
-    fn add(
-        &mut self,
-        gauge: &Arc<Gauge>,
-        limit: Limit,
-        line: &mut Line,
-        effects: impl IntoIterator<Item = Effect>,
-    ) {
-        let errands = line.errands(gauge, limit, effects).into_iter();
-        self.0
-            .extend(errands.map(|errand| (gauge.clone(), limit, errand)));
-    }
-
-    fn run(self) {
-        for (gauge, limit, errand) in self.0 {
-            gauge.run(limit, errand);
-        }
-    }
 }
 
 impl Admitted {

@@ -158,21 +158,16 @@ impl Gauge {
         limit: Limit,
         work: impl FnOnce(&mut Lease, Instant) -> E,
     ) {
-        let errands = {
-            let mut counts = self.lock();
-            let Some(line) = counts.line(limit) else {
-                return;
-            };
+        let mut errands = Errands::default();
+        if let Some(line) = self.lock().line(limit) {
             let effects = work(&mut line.lease, Instant::now());
-            line.errands(self, limit, effects)
-        };
-        errands
-            .into_iter()
-            .for_each(|errand| self.run(limit, errand));
+            errands.add(self, limit, line, effects);
+        }
+        errands.run();
     }
 
     /// Runs an errand; no lock may be held.
-    pub(super) fn run(self: &Arc<Self>, limit: Limit, errand: Errand) {
+    fn run(self: &Arc<Self>, limit: Limit, errand: Errand) {
         match errand {
             // What nobody takes is dropped here, and goes back.
             Errand::Tell(sender, outcome) => drop(sender.send(outcome)),
@@ -214,6 +209,31 @@ impl Gauge {
                 0 => Vec::new(),
                 _ => lease.prompted(now),
             });
+        }
+    }
+}
+
+/// What is to be done when no lock is held.
+#[derive(Default)]
+pub(super) struct Errands(Vec<(Arc<Gauge>, Limit, Errand)>);
+
+impl Errands {
+    /// Adds what effects on a gauge's lease come to.
+    pub fn add(
+        &mut self,
+        gauge: &Arc<Gauge>,
+        limit: Limit,
+        line: &mut Line,
+        effects: impl IntoIterator<Item = Effect>,
+    ) {
+        let errands = line.errands(gauge, limit, effects).into_iter();
+        self.0
+            .extend(errands.map(|errand| (gauge.clone(), limit, errand)));
+    }
+
+    pub fn run(self) {
+        for (gauge, limit, errand) in self.0 {
+            gauge.run(limit, errand);
         }
     }
 }
