@@ -338,12 +338,9 @@ impl<'a> Record<'a> {
             ..
         } = trial;
         let asker = self.incoming.as_ref().unwrap_or(&incoming).clone();
-        let is_kept = self.gateway.ledger.is_some();
-        let [user, metadata] = match is_kept {
-            true => [asker.user(USER_MAX), asker.metadata(METADATA_MAX)],
-            false => Default::default(),
-        };
-        let row = is_kept.then(|| {
+        let has_ledger = self.gateway.ledger.is_some();
+        let tags = has_ledger.then(|| (asker.user(USER_MAX), asker.metadata(METADATA_MAX)));
+        let row = tags.as_ref().map(|(user, metadata)| {
             let time_ms = bill.time.timestamp_millis();
             let latency = bill.began.elapsed().as_millis();
             Row {
@@ -359,8 +356,8 @@ impl<'a> Record<'a> {
                 verdict: verdict.as_deref(),
                 latency_ms: u32::try_from(latency).unwrap_or(u32::MAX),
                 stream: self.stream,
-                user: &user,
-                metadata: &metadata,
+                user,
+                metadata,
                 ..Row::default()
             }
         });

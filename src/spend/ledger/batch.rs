@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::row::{CacheResult, PriceUsed, Row};
+use super::cells::USUAL_PARTS;
+use super::row::{CacheResult, PriceUsed, Row, TEXTS};
 use super::schema::{self, PART_MAX};
 use crate::dialect::Usage;
 use crate::spend::Usd;
@@ -46,9 +47,6 @@ struct Head {
     estimated: bool,
     stream: bool,
 }
-
-/// How many texts a row has.
-const TEXTS: usize = 9;
 
 /// How long those of a usual row are together, with some room.
 const TEXT_BYTES: usize = 256;
@@ -221,13 +219,13 @@ impl<'b> Written<'b> {
         row.with_texts(texts)
     }
 
-    /// Whether it says nothing that most others do not say, has no more than so many of the first parts of a usage, and nothing
-    /// that is too much for the store.
-    pub fn is_usual(&self, parts: usize) -> bool {
+    /// Whether it has in all columns but the [`USUAL_COLUMNS`](super::cells::USUAL_COLUMNS) what those hold by themselves where
+    /// nothing is put in, and nothing that is too much for the store.
+    pub fn is_usual(&self) -> bool {
         let Self { head, batch } = self;
         let [.., verdict, reason] = head.lengths;
         let mut told = batch.parts[head.parts_at..].iter();
-        head.parts >> parts == 0
+        head.parts >> USUAL_PARTS == 0
             && head.attempt == 1
             && verdict == NONE
             && reason == NONE

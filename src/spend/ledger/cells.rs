@@ -3,7 +3,6 @@
 use uuid::Uuid;
 
 use super::LedgerError;
-use super::batch::Written;
 use super::error::ErrorKind;
 use super::row::Row;
 use super::schema::{self, AMOUNT_MAX, PART_MAX};
@@ -51,15 +50,10 @@ const COLUMNS_BEHIND: [&str; 7] = [
 ];
 
 /// How many parts of a usage are told for most attempts.
-const USUAL_PARTS: usize = 5;
+pub(super) const USUAL_PARTS: usize = 5;
 
-/// How many of the columns a row needs that [`is_usual`]: the first ones.
+/// How many of the columns a usual row needs: the first ones.
 pub(super) const USUAL_COLUMNS: usize = COLUMNS_BEFORE.len() + USUAL_PARTS;
-
-/// Whether a row has in all other columns what they hold by themselves where nothing is put in, and nothing that is too much.
-pub(super) fn is_usual(row: &Written<'_>) -> bool {
-    row.is_usual(USUAL_PARTS)
-}
 
 /// The columns of `attempts`, in the order of [`cells`].
 pub(super) fn column_names() -> impl Iterator<Item = &'static str> {
@@ -97,7 +91,7 @@ pub(super) fn cells<'r>(row: &Row<'r>, place: &str) -> Result<[Cell<'r>; COLUMNS
     Ok(cells)
 }
 
-/// The first columns of a row, which are all of one that [`is_usual`].
+/// The first columns of a row, which are all of a usual one.
 #[inline(always)]
 pub(super) fn usual_cells<'r>(row: &Row<'r>) -> [Cell<'r>; USUAL_COLUMNS] {
     let cost = row.cost.map(Usd::split);

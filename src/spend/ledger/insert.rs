@@ -29,7 +29,7 @@ pub(super) fn insert(
     let last: i64 = connection
         .prepare_cached(last)?
         .query_row([], |row| row.get(0))?;
-    let (usual, others): (Vec<_>, Vec<_>) = rows.iter().copied().partition(cells::is_usual);
+    let (usual, others): (Vec<_>, Vec<_>) = rows.iter().copied().partition(Written::is_usual);
     let groups = usual.chunks_exact(GROUP);
     let mut count = 0;
     let mut one_by_one = Insert::new(connection, 1, cells)?;

@@ -56,7 +56,7 @@ pub struct Row<'a> {
 
 impl<'a> Row<'a> {
     /// Its texts.
-    pub(super) const fn texts(&self) -> [Option<&'a str>; 9] {
+    pub(super) const fn texts(&self) -> [Option<&'a str>; TEXTS] {
         [
             Some(self.request_id),
             Some(self.team),
@@ -72,7 +72,7 @@ impl<'a> Row<'a> {
 
     /// The same row with those texts.
     #[inline(always)]
-    pub(super) fn with_texts(self, texts: [Option<&'a str>; 9]) -> Self {
+    pub(super) fn with_texts(self, texts: [Option<&'a str>; TEXTS]) -> Self {
         let [
             request_id,
             team,
@@ -98,6 +98,9 @@ impl<'a> Row<'a> {
         }
     }
 }
+
+/// How many texts a row has.
+pub(super) const TEXTS: usize = 9;
 
 /// The largest `user` that is kept, in bytes.
 pub const USER_MAX: usize = 256;

@@ -118,17 +118,17 @@ impl Writer {
             }
         }
         self.taken_notes.append(&mut queue.notes);
-        // An outage leaves rows in hand: the new ones line up behind them.
-        let is_free = self.taken.is_empty();
-        let room = is_free.then(|| std::mem::take(&mut self.taken));
-        let came = std::mem::replace(&mut queue.rows, room.unwrap_or_default());
+        // An outage leaves rows in hand: the new ones line up behind them, once the lock is free again.
+        let behind = if self.taken.is_empty() {
+            std::mem::swap(&mut self.taken, &mut queue.rows);
+            Batch::default()
+        } else {
+            std::mem::take(&mut queue.rows)
+        };
         queue.taken_since = queue.taken_since.or(queue.since);
         queue.since = None;
         drop(queue);
-        match is_free {
-            true => self.taken = came,
-            false => self.taken.extend(came.rows()),
-        }
+        self.taken.extend(behind.rows());
     }
 
     /// Stores what is in hand, batch by batch, until all is stored or a commit fails. Tells whether all is.

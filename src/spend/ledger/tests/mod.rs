@@ -12,13 +12,13 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::adjustments::{Adjustment, Change};
-use super::batch::Batch;
+use super::batch::{Batch, Written};
 use super::notes::Note;
 use super::portions::Portion;
 use super::row::{CacheResult, PriceUsed, Row};
 use super::section::{Location, Settings};
 use super::store::Store;
-use super::{By, Query, Reader, Totals, cells};
+use super::{By, Query, Reader, Totals};
 use crate::chance::Chance;
 use crate::dialect::Usage;
 use crate::spend::Usd;
@@ -44,7 +44,7 @@ impl Rows {
         };
         let names = |kind: &str, count: usize| {
             (0..count)
-                .map(|index| leaked(format!("{kind}-{index}")))
+                .map(|index| &*format!("{kind}-{index}").leak())
                 .collect()
         };
         Self {
@@ -122,17 +122,12 @@ impl Rows {
     }
 }
 
-/// A text that is there for as long as the tests are.
-fn leaked(text: String) -> &'static str {
-    text.leak()
-}
-
 /// Rows as a store is given them.
 fn written(rows: &[Row<'_>]) -> Batch {
     rows.iter().copied().collect()
 }
 
-/// A row like it that [`cells::is_usual`].
+/// A row like it that [`Written::is_usual`].
 fn usual(row: Row<'_>) -> Row<'_> {
     let usage = row.usage;
     let usual = Row {
@@ -153,7 +148,7 @@ fn usual(row: Row<'_>) -> Row<'_> {
         ..row
     };
     let batch = written(&[usual]);
-    assert!(batch.in_order().iter().all(cells::is_usual));
+    assert!(batch.in_order().iter().all(Written::is_usual));
     usual
 }
 

@@ -105,7 +105,7 @@ fn rows_that_go_in_together_come_back_each_as_it_was() {
     let rows = Rows::new(13, 2).take(200);
     let all = written(&rows);
     let of_all = all.in_order();
-    assert!(of_all.iter().filter(|row| cells::is_usual(row)).count() > 100);
+    assert!(of_all.iter().filter(|row| row.is_usual()).count() > 100);
     // Some of them are there already.
     let some: Vec<_> = rows.iter().step_by(7).cloned().collect();
     assert_eq!(store.commit(&written(&some).in_order()), Ok(some.len()));
