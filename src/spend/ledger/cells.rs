@@ -19,7 +19,7 @@ pub(super) enum Cell<'r> {
 }
 
 /// How many columns `attempts` has.
-pub(super) const COLUMNS: usize = COLUMNS_BEFORE.len() + Usage::PARTS + COLUMNS_BEHIND.len();
+pub(super) const COLUMNS: usize = USUAL_COLUMNS + REST_COLUMNS;
 
 const COLUMNS_BEFORE: [&str; 15] = [
     "time_ms",
@@ -55,20 +55,38 @@ pub(super) const USUAL_PARTS: usize = 5;
 /// How many of the columns a usual row needs: the first ones.
 pub(super) const USUAL_COLUMNS: usize = COLUMNS_BEFORE.len() + USUAL_PARTS;
 
+/// How many others there are.
+pub(super) const REST_COLUMNS: usize = Usage::PARTS - USUAL_PARTS + COLUMNS_BEHIND.len();
+
 /// The columns of `attempts`, in the order of [`cells`].
 pub(super) fn column_names() -> impl Iterator<Item = &'static str> {
-    let parts = Usage::NAMES.iter().copied();
-    COLUMNS_BEFORE
-        .into_iter()
-        .chain(parts)
-        .chain(COLUMNS_BEHIND)
+    usual_names().chain(rest_names())
+}
+
+/// Those that a usual row needs.
+pub(super) fn usual_names() -> impl Iterator<Item = &'static str> {
+    let parts = Usage::NAMES[..USUAL_PARTS].iter().copied();
+    COLUMNS_BEFORE.into_iter().chain(parts)
+}
+
+/// The others.
+pub(super) fn rest_names() -> impl Iterator<Item = &'static str> {
+    let parts = Usage::NAMES[USUAL_PARTS..].iter().copied();
+    parts.chain(COLUMNS_BEHIND)
 }
 
 /// A row's columns, unless it holds more than sums can take.
 pub(super) fn cells<'r>(row: &Row<'r>, place: &str) -> Result<[Cell<'r>; COLUMNS], LedgerError> {
-    if let Some(why) = excess(row) {
-        return Err(LedgerError::new(ErrorKind::Row, place, why));
-    }
+    check(row, place)?;
+    let mut cells = [Cell::Bool(false); COLUMNS];
+    let (usual, rest) = cells.split_at_mut(USUAL_COLUMNS);
+    usual.copy_from_slice(&usual_cells(row));
+    rest.copy_from_slice(&rest_cells(row));
+    Ok(cells)
+}
+
+/// The columns of a row that a usual one does not need.
+pub(super) fn rest_cells<'r>(row: &Row<'r>) -> [Cell<'r>; REST_COLUMNS] {
     let (savings_micro, savings_pico) = row.savings.split();
     let behind = [
         Cell::int(row.attempt.into()),
@@ -80,15 +98,13 @@ pub(super) fn cells<'r>(row: &Row<'r>, place: &str) -> Result<[Cell<'r>; COLUMNS
         Cell::Text(row.reason),
     ];
     let parts = row.usage.parts();
-    let rare_parts = parts[USUAL_PARTS..].iter();
-    let rare_parts = rare_parts.map(|part| Cell::int(*part as i64)); // at most PART_MAX
-    let mut cells = [Cell::Bool(false); COLUMNS];
-    let (first, others) = cells.split_at_mut(USUAL_COLUMNS);
-    first.copy_from_slice(&usual_cells(row));
-    for (cell, value) in others.iter_mut().zip(rare_parts.chain(behind)) {
+    let parts = parts[USUAL_PARTS..].iter();
+    let parts = parts.map(|part| Cell::int(*part as i64)); // at most PART_MAX
+    let mut cells = [Cell::Bool(false); REST_COLUMNS];
+    for (cell, value) in cells.iter_mut().zip(parts.chain(behind)) {
         *cell = value;
     }
-    Ok(cells)
+    cells
 }
 
 /// The first columns of a row, which are all of a usual one.
@@ -129,6 +145,16 @@ impl<'r> Cell<'r> {
     fn text(value: &'r str) -> Self {
         Self::Text(Some(value))
     }
+}
+
+/// Whether sums can take what a row holds.
+///
+/// # Errors
+///
+/// They cannot.
+pub(super) fn check(row: &Row<'_>, place: &str) -> Result<(), LedgerError> {
+    let error = |why| LedgerError::new(ErrorKind::Row, place, why);
+    excess(row).map_or(Ok(()), |why| Err(error(why)))
 }
 
 /// What of a row is too much.

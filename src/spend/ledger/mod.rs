@@ -19,6 +19,7 @@ mod notes;
 mod portions;
 mod postgres;
 mod query;
+mod rest;
 mod rollup;
 mod row;
 mod schema;

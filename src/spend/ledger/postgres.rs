@@ -395,6 +395,7 @@ fn in_postgres(migration: &str) -> String {
         format!("({amount}_micro::numeric * 1000000 + {amount}_pico) / 1000000000000")
     };
     let words = [
+        ("{rest}", String::new()),
         ("{int}", "BIGINT".to_owned()),
         (
             "{random}",

@@ -17,6 +17,7 @@ use super::error::ErrorKind;
 use super::insert;
 use super::notes::Note;
 use super::portions;
+use super::rest;
 use super::rollup::{Place, Sums, rollup};
 use super::row::Row;
 use super::schema;
@@ -141,8 +142,8 @@ impl Store for SqliteStore {
     fn prune(&mut self, before_ms: i64, rows_max: usize) -> Result<usize, LedgerError> {
         self.transact(|connection| {
             let deleted = connection.execute(
-                "DELETE FROM attempts WHERE (time_ms, id) IN
-                 (SELECT time_ms, id FROM attempts WHERE time_ms < ?1 ORDER BY time_ms LIMIT ?2)",
+                "DELETE FROM attempt_rows WHERE (time_ms, id) IN
+                 (SELECT time_ms, id FROM attempt_rows WHERE time_ms < ?1 ORDER BY time_ms LIMIT ?2)",
                 params![before_ms, i64::try_from(rows_max).unwrap_or(i64::MAX)],
             )?;
             if deleted > 0 {
@@ -291,6 +292,7 @@ fn migrate(
 fn in_sqlite(migration: &str) -> String {
     let usd = |amount: &str| format!("({amount}_micro / 1e6 + {amount}_pico / 1e12)");
     let words = [
+        ("{rest}", rest::migration()),
         ("{int}", "INTEGER".to_owned()),
         ("{random}", "abs(random() % 9007199254740991)".to_owned()),
         ("{text}", "TEXT".to_owned()),

@@ -18,7 +18,7 @@ use super::portions::Portion;
 use super::row::{CacheResult, PriceUsed, Row};
 use super::section::{Location, Settings};
 use super::store::Store;
-use super::{By, Query, Reader, Totals};
+use super::{By, Query, Reader, Totals, schema};
 use crate::chance::Chance;
 use crate::dialect::Usage;
 use crate::spend::Usd;
@@ -197,6 +197,12 @@ fn full_row() -> Row<'static> {
         reason: Some("why"),
         ..Rows::new(1, 1).row()
     }
+}
+
+/// What makes tables of a later version.
+fn with_a_later_migration() -> Vec<fn() -> String> {
+    let later = || "ALTER TABLE prices ADD COLUMN source {text};".to_owned();
+    schema::MIGRATIONS.into_iter().chain([later as _]).collect()
 }
 
 fn settings(location: Location) -> Settings {

@@ -224,9 +224,7 @@ fn versions_newer_ones_and_refusals_are_told_apart() {
     open(&location).commit(&written(&rows).in_order()).unwrap();
     assert_eq!(correct(&location, full_row()), Ok(true));
 
-    let third = || "ALTER TABLE prices ADD COLUMN source {text};".to_owned();
-    let [first, second] = schema::MIGRATIONS;
-    PostgresStore::open_with(url(&location), &[first, second, third]).unwrap();
+    PostgresStore::open_with(url(&location), &with_a_later_migration()).unwrap();
     let count = "SELECT count(*) > 0 FROM tollgate.prices WHERE source IS NULL";
     assert_eq!(server.sql(count), "t");
     assert_eq!(refused(&location).kind, ErrorKind::Newer);

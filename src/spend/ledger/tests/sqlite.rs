@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use rusqlite::Connection;
 
 use super::*;
-use crate::spend::ledger::sqlite::SqliteStore;
-use crate::spend::ledger::{ErrorKind, Ledger, LedgerError, cells, correct, schema};
+use crate::spend::ledger::sqlite::{SqliteStore, open_with};
+use crate::spend::ledger::{ErrorKind, Ledger, LedgerError, cells, correct};
 
 fn place() -> (tempfile::TempDir, PathBuf, Location) {
     let folder = tempfile::tempdir().unwrap();
@@ -188,33 +188,62 @@ fn an_older_file_is_brought_up_to_date_and_a_newer_one_left_alone() {
 }
 
 #[test]
-fn a_file_whose_rows_are_checked_is_written_as_it_is() {
+fn rows_of_an_older_file_keep_what_they_hold() {
     let (_folder, path, location) = place();
-    drop(SqliteStore::open(&path).unwrap());
-    // As files were made once, every column with what it holds by itself.
-    let columns = cells::column_names().map(|name| match name {
-        "time_ms" | "id" | "request_id" | "team" | "target" => format!("{name} NOT NULL"),
-        "cost_micro" | "cost_pico" | "price_id" | "reason" => name.to_owned(),
-        "attempt" => format!("{name} INTEGER NOT NULL DEFAULT 1"),
-        "cache" => format!("{name} TEXT NOT NULL DEFAULT 'off'"),
-        "verdict" => format!("{name} TEXT NOT NULL DEFAULT 'ok'"),
-        _ => format!("{name} NOT NULL DEFAULT 0"),
-    });
-    let table = format!(
-        "DROP TABLE attempts; CREATE TABLE attempts ({}, PRIMARY KEY (time_ms, id))",
-        schema::list(columns)
+    let mut rows = Rows::new(13, 3).take(200);
+    rows.push(full_row());
+    let older = open_with(&path, &schema::MIGRATIONS[..2]).unwrap();
+    // As version 2 wrote them: every column, whatever is in it.
+    let insert = format!(
+        "INSERT INTO attempts ({}) VALUES ({})",
+        schema::list(cells::column_names()),
+        schema::list(["?"; cells::COLUMNS])
     );
-    Connection::open(&path)
-        .unwrap()
-        .execute_batch(&table)
-        .unwrap();
+    for row in &rows {
+        let cells = cells::cells(row, "").unwrap();
+        older
+            .execute(&insert, rusqlite::params_from_iter(cells))
+            .unwrap();
+    }
+    drop(older);
     let mut store = SqliteStore::open(&path).unwrap();
-    let rows = Rows::new(13, 3).take(200);
-    assert_eq!(store.commit(&written(&rows).in_order()), Ok(200));
-    assert_eq!(store.commit(&written(&rows).in_order()), Ok(0));
     assert_cells(&path, &rows);
-    assert_eq!(everything(&location), totals(&rows));
-    assert_consistent(&location);
+    // They are known again, though their sums were never told; and what is new joins them.
+    assert_eq!(store.commit(&written(&rows).in_order()), Ok(0));
+    let mut more = Rows::new(14, 3);
+    let more = more.take(200);
+    assert_eq!(store.commit(&written(&more).in_order()), Ok(200));
+    assert_cells(&path, &more);
+    assert_eq!(everything(&location), totals(&more));
+}
+
+#[test]
+fn what_hardly_any_row_has_is_kept_together() {
+    let (_folder, path, _) = place();
+    let mut store = SqliteStore::open(&path).unwrap();
+    let usual = Row {
+        attempt: 1,
+        ..Row::default()
+    };
+    let second = Row {
+        id: uuid::Uuid::now_v7(),
+        attempt: 2,
+        verdict: Some("it's \"no\""),
+        estimated: true,
+        savings: Usd::from_pico(-1_000_002),
+        ..usual
+    };
+    let rows = [usual, second];
+    assert_eq!(store.commit(&written(&rows).in_order()), Ok(2));
+    let connection = Connection::open(&path).unwrap();
+    let mut rests = connection
+        .prepare("SELECT rest FROM attempt_rows ORDER BY id")
+        .unwrap();
+    let rests = rests.query_map([], |row| row.get(0)).unwrap();
+    let rests: Vec<Option<String>> = rests.collect::<Result<_, _>>().unwrap();
+    let told = r#"{"attempt":2,"verdict":"it's \"no\"","estimated":true,"savings_micro":-2,"savings_pico":999998}"#;
+    assert_eq!(rests, [None, Some(told.to_owned())]);
+    assert_cells(&path, &rows);
 }
 
 #[test]
@@ -225,10 +254,7 @@ fn a_later_version_adds_to_an_earlier_one() {
         .unwrap()
         .commit(&written(&rows).in_order())
         .unwrap();
-    let third = || "ALTER TABLE prices ADD COLUMN source {text};".to_owned();
-    let [first, second] = schema::MIGRATIONS;
-    let opened = crate::spend::ledger::sqlite::open_with(&path, &[first, second, third]);
-    let connection = opened.unwrap();
+    let connection = open_with(&path, &with_a_later_migration()).unwrap();
     let count: i64 = connection
         .query_row(
             "SELECT count(*) FROM prices WHERE source IS NULL",
