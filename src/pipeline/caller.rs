@@ -1,9 +1,8 @@
 //! The caller's side of an exchange: reads the request, writes the answer, notices who leaves.
 
+use std::cell::Cell;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
-use std::sync::LazyLock;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -16,6 +15,7 @@ use super::failed::{error_fields, seconds};
 use super::fields::{RETRY_AFTER_MS, X_REQUEST_ID, X_SHOULD_RETRY};
 use super::surface;
 use crate::dialect::{Dialect, Error, Kind};
+use crate::route::pick;
 use crate::snapshot::ServerSection;
 
 /// How long a write to a caller who does not read may take.
@@ -319,7 +319,7 @@ pub fn large_head() -> Error {
 
 /// An id for a request that brought none: unique, and not to be guessed from another process's. No secret depends on it.
 pub fn new_request_id() -> String {
-    let halves = unlike_any_other();
+    let halves = [unlike_any_other(), unlike_any_other()];
     let mut id = String::with_capacity(36);
     id.push_str("req_");
     for half in halves {
@@ -331,12 +331,15 @@ pub fn new_request_id() -> String {
     id
 }
 
-/// Bits that no other call has had, in this process or another: a keyed hash of a number, so that no system call is needed.
-pub(super) fn unlike_any_other() -> [u64; 2] {
-    static PROCESS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    [PROCESS.hash_one(number), PROCESS.hash_one(!number)]
+/// Bits that hardly any other call has had, in this process or another: without a system call, or anything that cores share.
+pub(super) fn unlike_any_other() -> u64 {
+    thread_local! {
+        static THREAD: (u64, Cell<u64>) = (RandomState::new().hash_one(0), Cell::new(0));
+    }
+    THREAD.with(|(chance, place)| {
+        place.set(place.get() + 1);
+        pick::number(*chance, place.get())
+    })
 }
 
 fn has_content_length(raw: &[u8]) -> bool {

@@ -141,7 +141,7 @@ impl Hearing<'_, '_> {
         let Some(request) = self.asked.request() else {
             return Ok(None);
         };
-        let [seed, _] = unlike_any_other();
+        let seed = unlike_any_other();
         let mut opinions = Opinions::default();
         let gate = loop {
             let judgement = self.gates.judge(&Evidence {

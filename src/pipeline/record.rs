@@ -378,10 +378,9 @@ impl<'a> Record<'a> {
 
 /// The id of a row of the ledger: a UUID of version 7 (RFC 9562), by its time and then by chance.
 fn new_row_id(time_ms: i64) -> Uuid {
-    let [high, low] = unlike_any_other().map(u64::to_be_bytes);
     let mut chance = [0; 10];
-    chance[..8].copy_from_slice(&high);
-    chance[8..].copy_from_slice(&low[..2]);
+    chance[..8].copy_from_slice(&unlike_any_other().to_be_bytes());
+    chance[8..].copy_from_slice(&unlike_any_other().to_be_bytes()[..2]);
     let time_ms = u64::try_from(time_ms).unwrap_or_default();
     uuid::Builder::from_unix_timestamp_millis(time_ms, &chance).into_uuid()
 }

@@ -56,9 +56,8 @@ pub(super) async fn route(
 impl<'m> Walk<'m> {
     /// One that has not been anywhere.
     pub fn new(asked: &Asked<'m>) -> Self {
-        let [chance, _] = unlike_any_other();
         Self {
-            course: Course::new(asked.model, Around(asked).start(), chance),
+            course: Course::new(asked.model, Around(asked).start(), unlike_any_other()),
             failures: Failures::default(),
             best: None,
         }

@@ -1,7 +1,7 @@
 //! Numbers out of one number that came by chance: the same every time, so that what chance did can be done again.
 
 /// Another number out of this one, for the `place`th purpose (SplitMix64).
-pub(super) const fn number(chance: u64, place: u64) -> u64 {
+pub const fn number(chance: u64, place: u64) -> u64 {
     let step = place.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mut mixed = chance.wrapping_add(step);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use super::chance::hash;
-use super::chance::{number, share};
+use super::chance::share;
+pub use super::chance::{hash, number};
 use super::health::Readings;
 use crate::spend::Usd;
 
