@@ -32,8 +32,8 @@ use crate::spend::Usd;
 use admitted::{Asked, Lacking, Locked, Wish};
 use gauge::Counts;
 use shared::{Lease, Look, Maxima, Outcome, Share, Wait};
-use tally::Places;
-use told::PLACES;
+use tally::{Places, unit_of};
+use told::{PLACES, UNITS};
 
 /// How many limiters a request passes at most: those of its key, team, model and provider.
 pub const LIMITERS: usize = 4;
@@ -209,9 +209,8 @@ impl Patience {
 /// What was found at the limits.
 #[derive(Default)]
 struct Seen {
-    /// The limits that leave least of requests and of tokens.
-    requests: Option<Tightest>,
-    tokens: Option<Tightest>,
+    /// The limits that leave least, of each unit.
+    tightest: [Option<Tightest>; UNITS.len()],
     /// The refusal with the longest wait, which is the true one.
     refused: Option<Box<Refused>>,
     /// What the log of all replicas is to be asked for.
@@ -256,9 +255,12 @@ impl Limiter {
     ) {
         let Some(shared) = self.gauge.shared() else {
             counts.tally.pass(asked.now);
-            for (place, max) in self.windows.iter().copied() {
-                let remaining = self.look_at_own(place, max, counts, asked, seen);
+            let tightest = counts.tally.tightest(&self.windows);
+            for (place, max, remaining) in tightest.into_iter().flatten() {
                 seen.note(at, place, max, remaining);
+                if PLACES[place].amount(asked.tokens) > remaining {
+                    self.refuse_by_own(counts, asked, seen);
+                }
             }
             return;
         };
@@ -277,26 +279,16 @@ impl Limiter {
         }
     }
 
-    /// Looks at a count of this process; returns what is left.
-    fn look_at_own(
-        &self,
-        place: usize,
-        max: u64,
-        counts: &mut Counts,
-        asked: &Asked<'_>,
-        seen: &mut Seen,
-    ) -> u64 {
-        let limit = PLACES[place];
-        let (amount, remaining) = (
-            limit.amount(asked.tokens),
-            max.saturating_sub(counts.tally.used(place)),
-        );
-        if amount > remaining
-            && let Some(wait) = counts.tally.wait(place, amount, max, asked.now)
-        {
-            seen.refuse(self.refused(limit, wait));
+    /// Looks at each count of this process, and refuses what has no room in one.
+    #[cold]
+    fn refuse_by_own(&self, counts: &mut Counts, asked: &Asked<'_>, seen: &mut Seen) {
+        for (place, max) in self.windows.iter().copied() {
+            let limit = PLACES[place];
+            let amount = limit.amount(asked.tokens);
+            if let Some(wait) = counts.tally.wait(place, amount, max, asked.now) {
+                seen.refuse(self.refused(limit, wait));
+            }
         }
-        remaining
     }
 
     /// Looks at what this process has of a count of all replicas; returns of how much what is left.
@@ -370,10 +362,7 @@ impl Seen {
     }
 
     fn note(&mut self, at: usize, place: usize, max: u64, remaining: u64) {
-        let tightest = match PLACES[place] {
-            Limit::Requests(_) => &mut self.requests,
-            _ => &mut self.tokens,
-        };
+        let tightest = &mut self.tightest[unit_of(place)];
         if tightest.is_none_or(|other| remaining < other.remaining) {
             *tightest = Some(Tightest {
                 at,
@@ -386,7 +375,7 @@ impl Seen {
 
     /// What is left.
     fn left(&self, asked: &Asked<'_>, counts: &mut Locked<'_>) -> Left {
-        let mut left = |tightest: Option<Tightest>| {
+        let left = |tightest: Option<Tightest>| {
             let Tightest { at, place, max, .. } = tightest?;
             let counts = counts[at].as_mut()?;
             let reset = match counts.line(PLACES[place]) {
@@ -395,10 +384,8 @@ impl Seen {
             };
             Some(tightest?.remaining(0, reset))
         };
-        Left {
-            requests: left(self.requests),
-            tokens: left(self.tokens),
-        }
+        let [requests, tokens] = self.tightest.map(left);
+        Left { requests, tokens }
     }
 
     /// What is left behind a request that has been entered.
@@ -409,10 +396,8 @@ impl Seen {
             let amount = PLACES[place].amount(asked.tokens);
             Some(tightest?.remaining(amount, life))
         };
-        Left {
-            requests: behind(self.requests),
-            tokens: behind(self.tokens),
-        }
+        let [requests, tokens] = self.tightest.map(behind);
+        Left { requests, tokens }
     }
 }
 

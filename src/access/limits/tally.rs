@@ -4,8 +4,10 @@
 //! therefore put down once for all of them, in one cache line; the logs behind it are touched only when something of them gets
 //! too old, or a new entry begins.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::shared::Maxima;
 use super::span::Span;
 use super::told::{PLACES, UNITS, window_of};
 use crate::config::limits::WINDOWS;
@@ -27,11 +29,28 @@ pub struct Tally {
     added: [u64; UNITS.len()],
     /// What was entered then or later is in the last entry of each known window of the unit; None where nobody knows.
     last_since: [Option<Instant>; UNITS.len()],
+    /// Which limits leave least of those that were last asked for; None where others may by now.
+    nearest: Option<Nearest>,
     /// What of that counts no more, or never did.
     gone: [u64; PLACES.len()],
     /// How much of it the last entry of the log knows.
     told: [u64; PLACES.len()],
     logs: [Option<Box<Span>>; PLACES.len()],
+}
+
+/// Of some limits those that leave least of each unit, where there are any.
+#[derive(Debug)]
+struct Nearest {
+    of: Maxima,
+    limits: [Option<Near>; UNITS.len()],
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Near {
+    place: usize,
+    max: u64,
+    /// What was added when it is reached.
+    end: u64,
 }
 
 /// Some of the places, as a bit for each.
@@ -95,6 +114,43 @@ impl Tally {
             true => self.added[unit_of(place)].wrapping_sub(self.gone[place]),
             false => 0,
         }
+    }
+
+    /// The limits that leave least of each unit, where there are any: their places, how much they are, and what they leave.
+    ///
+    /// What is added counts in all windows of its unit alike, so they leave least until something of one of them is gone.
+    #[inline]
+    pub fn tightest(&mut self, limits: &Maxima) -> [Option<(usize, u64, u64)>; UNITS.len()] {
+        let nearest = match &self.nearest {
+            Some(nearest) if Arc::ptr_eq(&nearest.of, limits) => nearest.limits,
+            _ => self.look_for_nearest(limits),
+        };
+        std::array::from_fn(|unit| {
+            let Near { place, max, end } = nearest[unit]?;
+            let remaining = end.wrapping_sub(self.added[unit]).cast_signed();
+            Some((place, max, remaining.max(0).cast_unsigned()))
+        })
+    }
+
+    #[cold]
+    fn look_for_nearest(&mut self, limits: &Maxima) -> [Option<Near>; UNITS.len()] {
+        let mut nearest: [Option<Near>; UNITS.len()] = Default::default();
+        for (place, max) in limits.iter().copied() {
+            let unit = unit_of(place);
+            let added = self.added[unit];
+            let remaining = |end: u64| end.wrapping_sub(added).cast_signed();
+            let end = added.wrapping_sub(self.used(place)).wrapping_add(max);
+            if nearest[unit].is_none_or(|near| remaining(end) < remaining(near.end)) {
+                nearest[unit] = Some(Near { place, max, end });
+            }
+        }
+        // What is added does not count where nothing was entered yet.
+        let are_known = limits.iter().all(|(place, _)| self.known.has(*place));
+        self.nearest = are_known.then(|| Nearest {
+            of: limits.clone(),
+            limits: nearest,
+        });
+        nearest
     }
 
     /// Enters what is admitted: so much of each unit, in those windows.
@@ -161,7 +217,8 @@ impl Tally {
     }
 
     /// The count of a place is that of its log.
-    const fn is_counted(&mut self, place: usize, counted: u64) {
+    fn is_counted(&mut self, place: usize, counted: u64) {
+        self.nearest = None;
         self.gone[place] = self.added[unit_of(place)].wrapping_sub(counted);
     }
 
@@ -172,6 +229,7 @@ impl Tally {
             self.begin(place, now);
         }
         for place in self.known.without(places).iter() {
+            self.nearest = None;
             self.log(place);
             let amount = amounts[unit_of(place)];
             self.gone[place] = self.gone[place].wrapping_add(amount);
@@ -272,7 +330,11 @@ mod tests {
             let mut tally = Tally::default();
             let mut logs: Vec<_> = (0..PLACES.len()).map(|place| Span::new(window_of(place))).collect();
             let mut added: Vec<(Instant, Places, [u64; 2])> = Vec::new();
-            for step in steps {
+            let limits: [Maxima; 2] = [
+                Arc::new([(0, 20), (1, 100), (2, 1_000), (4, 2_000), (5, 20_000)]),
+                Arc::new([(1, 90), (3, 200), (7, 10_000)]),
+            ];
+            for (at, step) in steps.into_iter().enumerate() {
                 match step {
                     Step::Pass(nanoseconds) => now += Duration::from_nanos(nanoseconds),
                     Step::Add(places, amount) => {
@@ -297,6 +359,14 @@ mod tests {
                     }
                 }
                 tally.pass(now);
+                // The same ones for a while.
+                let limits = &limits[at / 40 % 2];
+                for (unit, tightest) in tally.tightest(limits).into_iter().enumerate() {
+                    let of_unit = limits.iter().filter(|(place, _)| unit_of(*place) == unit);
+                    let left = of_unit.map(|(place, max)| max.saturating_sub(logs[*place].used(now)));
+                    prop_assert_eq!(tightest.map(|(.., left)| left), left.min());
+                    prop_assert!(tightest.is_none_or(|(place, max, _)| limits.contains(&(place, max))));
+                }
                 for (place, log) in logs.iter_mut().enumerate() {
                     prop_assert_eq!(tally.used(place), log.used(now), "{:?}", PLACES[place]);
                     prop_assert_eq!(tally.reset(place, now), log.reset(now));
