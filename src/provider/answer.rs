@@ -42,30 +42,48 @@ pub struct Head {
 }
 
 /// A provider's own request id, under the names that providers use.
-static REQUEST_ID_FIELDS: [HeaderName; 4] = [
-    HeaderName::from_static("x-request-id"),
-    HeaderName::from_static("apim-request-id"),
-    HeaderName::from_static("request-id"),
-    HeaderName::from_static("x-amzn-requestid"),
+const REQUEST_ID_FIELDS: [&str; 4] = [
+    "x-request-id",
+    "apim-request-id",
+    "request-id",
+    "x-amzn-requestid",
 ];
 
-static ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
-static INPUT_TOKENS: HeaderName = HeaderName::from_static("x-amzn-bedrock-input-token-count");
-
 impl Head {
+    /// Goes over the fields once: to look for each of these names would be to hash it.
     pub(super) fn read(status: StatusCode, fields: &HeaderMap) -> Self {
-        let mut ids = REQUEST_ID_FIELDS.iter();
-        Self {
+        let mut head = Self {
             status,
-            content_type: fields.get(header::CONTENT_TYPE).cloned(),
-            retry_after: fields.get(header::RETRY_AFTER).cloned(),
-            request_id: ids.find_map(|name| fields.get(name)).cloned(),
-            error_type: fields.get(&ERROR_TYPE).cloned(),
-            input_tokens: fields
-                .get(&INPUT_TOKENS)
-                .and_then(|count| count.to_str().ok()?.parse().ok()),
-            is_encoded: fields.contains_key(header::CONTENT_ENCODING),
+            content_type: None,
+            retry_after: None,
+            request_id: None,
+            error_type: None,
+            input_tokens: None,
+            is_encoded: false,
+        };
+        let mut best = REQUEST_ID_FIELDS.len();
+        for (name, value) in fields {
+            let first = |place: &mut Option<HeaderValue>| {
+                place.get_or_insert_with(|| value.clone());
+            };
+            match name.as_str() {
+                "content-type" => first(&mut head.content_type),
+                "retry-after" => first(&mut head.retry_after),
+                "x-amzn-errortype" => first(&mut head.error_type),
+                "x-amzn-bedrock-input-token-count" => {
+                    let count = value.to_str().ok().and_then(|count| count.parse().ok());
+                    head.input_tokens = head.input_tokens.or(count);
+                }
+                "content-encoding" => head.is_encoded = true,
+                name => {
+                    let mut ids = REQUEST_ID_FIELDS[..best].iter();
+                    if let Some(rank) = ids.position(|id| *id == name) {
+                        (best, head.request_id) = (rank, Some(value.clone()));
+                    }
+                }
+            }
         }
+        head
     }
 
     /// The media type, without parameters.
@@ -202,5 +220,44 @@ impl Play {
             }
         }
         std::future::pending().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_head_is_read_whatever_the_order_of_its_fields() {
+        let mut told = [
+            ("x-request-id", "x"),
+            ("retry-after", "7"),
+            ("request-id", "r"),
+            ("content-type", "application/json; charset=utf-8"),
+            ("apim-request-id", "a"),
+            ("x-amzn-errortype", "Throttled"),
+            ("x-amzn-bedrock-input-token-count", "12"),
+            ("content-encoding", "gzip"),
+            ("server", "s"),
+        ];
+        for _ in 0..told.len() {
+            told.rotate_left(1);
+            let fields = told.map(|(name, value)| {
+                let name = HeaderName::from_static(name);
+                (name, HeaderValue::from_static(value))
+            });
+            let head = Head::read(StatusCode::OK, &fields.into_iter().collect());
+            assert_eq!(head.media_type(), "application/json");
+            assert_eq!(head.request_id.unwrap(), "x");
+            assert_eq!(head.retry_after.unwrap(), "7");
+            assert_eq!(head.error_type.unwrap(), "Throttled");
+            assert_eq!(head.input_tokens, Some(12));
+            assert!(head.is_encoded);
+        }
+        let ids = ["x-amzn-requestid", "request-id"].map(HeaderName::from_static);
+        let ids = ids.map(|name| (name.clone(), HeaderValue::from_str(name.as_str()).unwrap()));
+        let head = Head::read(StatusCode::OK, &ids.into_iter().collect());
+        assert_eq!(head.request_id.unwrap(), "request-id");
+        assert!(!head.is_encoded && head.content_type.is_none());
     }
 }

@@ -231,7 +231,6 @@ impl Errands {
             .extend(errands.map(|errand| (gauge.clone(), limit, errand)));
     }
 
-    #[inline]
     pub fn run(self) {
         for (gauge, limit, errand) in self.0 {
             gauge.run(limit, errand);
