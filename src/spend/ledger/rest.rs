@@ -52,6 +52,9 @@ pub(super) fn migration() -> String {
     let shown = rest().map(|(name, unsaid)| {
         format!("coalesce(json_extract({NAME}, '$.{name}'), {unsaid}) AS {name}")
     });
+    let of_nobody = cells::usual_cells(&Row::default());
+    let columns = cells::usual_names().zip(&of_nobody);
+    let columns = columns.map(|(name, cell)| format!("{name} {}", affinity(cell)));
     let usual = schema::list(cells::usual_names());
     format!(
         "DROP VIEW attempts_usd;
@@ -64,9 +67,7 @@ CREATE VIEW attempts AS SELECT {usual}, {shown} FROM attempt_rows;
 CREATE VIEW attempts_usd AS SELECT {{time}} AS time, {{usd cost}} AS cost_usd, {{usd savings}} AS savings_usd, attempts.*
   FROM attempts;
 ",
-        columns = schema::list(cells::usual_cells(&Row::default()).iter().zip(cells::usual_names()).map(
-            |(cell, name)| format!("{name} {}", affinity(cell))
-        )),
+        columns = schema::list(columns),
         taken = schema::list(taken),
         shown = schema::list(shown),
     )
