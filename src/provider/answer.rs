@@ -24,6 +24,7 @@ pub struct Answer {
 }
 
 /// What of an answer's head is of use.
+#[derive(Default)]
 pub struct Head {
     /// The HTTP status.
     pub status: StatusCode,
@@ -54,12 +55,7 @@ impl Head {
     pub(super) fn read(status: StatusCode, fields: &HeaderMap) -> Self {
         let mut head = Self {
             status,
-            content_type: None,
-            retry_after: None,
-            request_id: None,
-            error_type: None,
-            input_tokens: None,
-            is_encoded: false,
+            ..Self::default()
         };
         let mut best = REQUEST_ID_FIELDS.len();
         for (name, value) in fields {

@@ -256,11 +256,13 @@ impl Limiter {
         let Some(shared) = self.gauge.shared() else {
             counts.tally.pass(asked.now);
             let tightest = counts.tally.tightest(&self.windows);
+            let mut has_room = true;
             for (place, max, remaining) in tightest.into_iter().flatten() {
                 seen.note(at, place, max, remaining);
-                if PLACES[place].amount(asked.tokens) > remaining {
-                    self.refuse_by_own(counts, asked, seen);
-                }
+                has_room &= PLACES[place].amount(asked.tokens) <= remaining;
+            }
+            if !has_room {
+                self.refuse_by_own(counts, asked, seen);
             }
             return;
         };

@@ -7,7 +7,7 @@
 use super::LedgerError;
 use super::cells::{self, Cell};
 use super::row::Row;
-use super::schema;
+use super::schema::{self, ATTEMPTS_USD};
 
 /// The name of that column.
 pub(super) const NAME: &str = "rest";
@@ -52,22 +52,16 @@ pub(super) fn migration() -> String {
     let shown = rest().map(|(name, unsaid)| {
         format!("coalesce(json_extract({NAME}, '$.{name}'), {unsaid}) AS {name}")
     });
-    let of_nobody = cells::usual_cells(&Row::default());
-    let columns = cells::usual_names().zip(&of_nobody);
-    let columns = columns.map(|(name, cell)| format!("{name} {}", affinity(cell)));
-    let usual = schema::list(cells::usual_names());
     format!(
         "DROP VIEW attempts_usd;
 ALTER TABLE attempts RENAME TO wide_rows;
-CREATE TABLE attempt_rows ({columns}, {NAME} TEXT, PRIMARY KEY (time_ms, id));
-INSERT INTO attempt_rows ({usual}, {NAME})
-  SELECT {usual}, nullif(json_patch('{{}}', json_object({taken})), '{{}}') FROM wide_rows ORDER BY rowid;
+CREATE TABLE attempt_rows AS
+  SELECT {usual}, nullif(json_patch('{{}}', json_object({taken})), '{{}}') AS {NAME} FROM wide_rows ORDER BY rowid;
+CREATE UNIQUE INDEX attempt_rows_once ON attempt_rows (time_ms, id);
 DROP TABLE wide_rows;
 CREATE VIEW attempts AS SELECT {usual}, {shown} FROM attempt_rows;
-CREATE VIEW attempts_usd AS SELECT {{time}} AS time, {{usd cost}} AS cost_usd, {{usd savings}} AS savings_usd, attempts.*
-  FROM attempts;
-",
-        columns = schema::list(columns),
+{ATTEMPTS_USD}",
+        usual = schema::list(cells::usual_names()),
         taken = schema::list(taken),
         shown = schema::list(shown),
     )
@@ -80,13 +74,5 @@ fn literal(cell: Cell<'_>) -> String {
         Cell::Int(int) => int.map_or("NULL".to_owned(), |int| int.to_string()),
         Cell::Text(text) => text.map_or("NULL".to_owned(), |text| format!("'{text}'")),
         Cell::Bool(bool) => i64::from(bool).to_string(),
-    }
-}
-
-const fn affinity(cell: &Cell<'_>) -> &'static str {
-    match cell {
-        Cell::Id(_) => "BLOB",
-        Cell::Int(_) | Cell::Bool(_) => "INTEGER",
-        Cell::Text(_) => "TEXT",
     }
 }

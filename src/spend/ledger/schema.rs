@@ -69,6 +69,12 @@ pub(super) fn sums_of_attempts() -> impl Iterator<Item = String> {
     COUNTED.into_iter().map(count).chain(plain)
 }
 
+/// What shows attempts with their amounts in dollars.
+pub(super) const ATTEMPTS_USD: &str =
+    "CREATE VIEW attempts_usd AS SELECT {time} AS time, {usd cost} AS cost_usd, {usd savings} AS savings_usd, attempts.*
+  FROM attempts;
+";
+
 fn first() -> String {
     let parts: String = (Usage::NAMES.iter())
         .map(|name| format!("  {name} {{int}} {{given}} DEFAULT 0,\n"))
@@ -141,21 +147,18 @@ CREATE TABLE refused (
   why {{text}} NOT NULL,
   json {{text}} NOT NULL
 ) {{tail}};
-CREATE VIEW attempts_usd AS SELECT {{time}} AS time, {{usd cost}} AS cost_usd, {{usd savings}} AS savings_usd, attempts.*
-  FROM attempts;
-CREATE VIEW daily_usd AS SELECT {{date}} AS date, {{usd cost}} AS cost_usd, {{usd savings}} AS savings_usd, daily.* FROM daily;
+{ATTEMPTS_USD}CREATE VIEW daily_usd AS SELECT {{date}} AS date, {{usd cost}} AS cost_usd, {{usd savings}} AS savings_usd, daily.* FROM daily;
 "
     )
 }
 
 /// What became of each attempt. A view holds the columns that there were when it was made.
 fn second() -> String {
-    "DROP VIEW attempts_usd;
-ALTER TABLE attempts ADD COLUMN verdict {text} {given} DEFAULT 'ok';
-CREATE VIEW attempts_usd AS SELECT {time} AS time, {usd cost} AS cost_usd, {usd savings} AS savings_usd, attempts.*
-  FROM attempts;
-"
-    .to_owned()
+    format!(
+        "DROP VIEW attempts_usd;
+ALTER TABLE attempts ADD COLUMN verdict {{text}} {{given}} DEFAULT 'ok';
+{ATTEMPTS_USD}"
+    )
 }
 
 /// SQLite has one column for what hardly any row has.
