@@ -15,7 +15,9 @@ use crate::soon::Soon;
 
 /// What a request was admitted with, to be settled when it ends. Dropping it gives back what it did not use.
 pub struct Admission {
-    admitted: Box<Admitted>,
+    admitted: Box<Admitted<3>>,
+    /// The tokens that each of its attempts is foretold to use.
+    pub(super) foretold: u64,
     /// The tokens that attempts have used which are settled already.
     settled: u64,
 }
@@ -53,7 +55,8 @@ pub(super) async fn admit(
     if limiters.iter().all(Option::is_none) {
         return Ok(());
     }
-    let admitted = match pass(asked, limiters) {
+    let foretold = foretell(asked);
+    let admitted = match pass(limiters, foretold) {
         Soon::Now(admitted) => admitted,
         Soon::Later(passing) => Box::pin(until_left(passing, caller)).await?,
     };
@@ -64,6 +67,7 @@ pub(super) async fn admit(
     record.left = admitted.left;
     record.admission = Some(Admission {
         admitted,
+        foretold,
         settled: 0,
     });
     Ok(())
@@ -76,17 +80,20 @@ pub(super) struct Denied {
     pub left: Left,
 }
 
-/// Passes some limits.
-pub(super) fn pass<'a>(
-    asked: &Asked<'_>,
-    limiters: Limiters<'a>,
-) -> Soon<'a, Result<Box<Admitted>, Box<Denied>>> {
+/// The tokens that an attempt of a request is foretold to use.
+pub(super) fn foretell(asked: &Asked<'_>) -> u64 {
     let needs_demand = asked.model.max_output_tokens.is_some() || asked.is_budgeted();
     let wished = needs_demand.then(|| asked.demand().output_max).flatten();
     let forecast = asked.snapshot.forecast(asked.model);
-    let tokens = forecast.tokens(asked.incoming.body().len(), wished);
-    let admitting = limits::admit(limiters, tokens);
-    admitting.map(|admitted| {
+    forecast.tokens(asked.incoming.body().len(), wished)
+}
+
+/// Passes some limits with so many tokens.
+pub(super) fn pass<const N: usize>(
+    limiters: Limiters<'_, N>,
+    tokens: u64,
+) -> Soon<'_, Result<Box<Admitted<N>>, Box<Denied>>> {
+    limits::admit(limiters, tokens).map(|admitted| {
         admitted.map_err(|refused| {
             Box::new(Denied {
                 error: to_error(&refused),
@@ -110,7 +117,7 @@ pub(super) fn tell_left(left: &Left, told: &mut Vec<(HeaderName, HeaderValue)>) 
     let tokens = (left.tokens, &fields::X_RATELIMIT_TOKENS);
     for (left, [limit, remaining, reset]) in [requests, tokens] {
         let Some(left) = left else { continue };
-        told.push(((*limit).clone(), fields::number(left.limit)));
+        told.push(((*limit).clone(), fields::constant(left.limit)));
         told.push(((*remaining).clone(), fields::number(left.remaining)));
         told.push(((*reset).clone(), fields::duration(left.reset)));
     }

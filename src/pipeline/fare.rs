@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::admit::{Denied, pass};
+use super::admit::{Denied, foretell, pass};
 use super::asked::Asked;
 use super::bill::Bill;
 use super::bound::Bound;
@@ -22,7 +22,7 @@ use crate::spend::Usd;
 #[derive(Default)]
 pub struct Fare {
     /// What it takes of the limits that are set for its provider.
-    provider: Option<Box<Admitted>>,
+    provider: Option<Box<Admitted<1>>>,
     money: Money,
     /// What its usage teaches.
     forecast: Option<Arc<Forecast>>,
@@ -84,8 +84,8 @@ pub(super) fn pay<'a>(
 ) -> Soon<'a, Paid> {
     let is_budgeted = asked.is_budgeted();
     let is_capped = asked.model.max_output_tokens.is_some();
-    let limiters = asked.snapshot.provider_limiters(&target.provider);
-    if !is_budgeted && !is_capped && limiters.is_none() {
+    let limiter = asked.snapshot.provider_limiter(&target.provider);
+    if !is_budgeted && !is_capped && limiter.is_none() {
         let forecast = record.admission.as_ref();
         let forecast = forecast.map(|_| asked.snapshot.forecast(asked.model).clone());
         let fare = Fare {
@@ -94,7 +94,12 @@ pub(super) fn pay<'a>(
         };
         return Soon::Now(Ok((fare, Left::default())));
     }
-    match limiters.map(|limiters| pass(asked, limiters)) {
+    let passing = limiter.map(|limiter| {
+        let admission = record.admission.as_ref();
+        let foretold = admission.map_or_else(|| foretell(asked), |one| one.foretold);
+        pass([Some(limiter)], foretold)
+    });
+    match passing {
         None => afford(asked, target, bill, None),
         Some(Soon::Now(Ok(admitted))) => afford(asked, target, bill, Some(admitted)),
         Some(Soon::Now(Err(refused))) => Soon::Now(Err(refused)),
@@ -110,7 +115,7 @@ fn afford<'a>(
     asked: &'a Asked<'_>,
     target: &'a Target,
     bill: &'a Bill,
-    mut provider: Option<Box<Admitted>>,
+    mut provider: Option<Box<Admitted<1>>>,
 ) -> Soon<'a, Paid> {
     let left = provider.as_ref().map_or_else(Left::default, |one| one.left);
     let is_free = asked.demand().is_free || !asked.is_budgeted();

@@ -1,5 +1,6 @@
 //! Names of header fields that every request meets: parsed once, when the program is compiled.
 
+use std::cell::RefCell;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -59,6 +60,24 @@ pub fn number(number: u64) -> HeaderValue {
     value(itoa::Buffer::new().format(number))
 }
 
+/// A number that is told again and again, such as a limit. Each thread remembers a few of those that it told last.
+pub fn constant(number: u64) -> HeaderValue {
+    const KNOWN: usize = 16;
+    thread_local! {
+        static TOLD: RefCell<[Option<(u64, HeaderValue)>; KNOWN]> =
+            const { RefCell::new([const { None }; KNOWN]) };
+    }
+    TOLD.with_borrow_mut(|told| {
+        // Round numbers differ in their upper bits.
+        let place = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 60;
+        let known = &mut told[place as usize];
+        match known {
+            Some((of, value)) if *of == number => value.clone(),
+            _ => known.insert((number, self::number(number))).1.clone(),
+        }
+    })
+}
+
 /// A length of time as OpenAI's rate limit fields have it: `120ms`, `59s`, `6m0s`, `23h59m0s`. Rounded up.
 pub fn duration(duration: Duration) -> HeaderValue {
     /// The short ones, which most are: below a second, and below five minutes.
@@ -100,6 +119,16 @@ fn value(text: &str) -> HeaderValue {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_are_remembered_by_what_they_are() {
+        for round in 0..3 {
+            for number in (0..200).chain([u64::MAX, 100_000_000]) {
+                assert_eq!(constant(number), *number.to_string(), "{round}");
+                assert_eq!(constant(number), *number.to_string(), "{round}");
+            }
+        }
+    }
 
     #[test]
     fn times_are_written_as_openai_does() {

@@ -9,7 +9,7 @@ mod section;
 
 pub use section::{AdminSection, File, ListenSection, ServerSection, TlsSection};
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
@@ -65,8 +65,8 @@ pub struct Snapshot {
     pub wards: Arc<Wards>,
     /// What is counted under the names of this configuration, of those before it and of those to come.
     counters: Arc<Counters>,
-    /// The limits of providers, by their names.
-    provider_limiters: HashMap<String, Limiter>,
+    /// The limits of providers, by their names: these are few, and sooner compared than hashed.
+    provider_limiters: BTreeMap<String, Limiter>,
     /// The limits of models, in their order.
     model_limits: Vec<ModelLimits>,
     /// A team's row holds a model's places: one for each of its targets, and one for requests that came to none.
@@ -260,19 +260,15 @@ impl Snapshot {
     }
 
     /// What limits the requests of a key for a model.
-    pub fn limiters<'a>(&'a self, key: &'a Key, model: &Model) -> Limiters<'a> {
+    pub fn limiters<'a>(&'a self, key: &'a Key, model: &Model) -> Limiters<'a, 3> {
         let of_key = [key.limiter.as_ref(), key.team.limiter.as_ref()];
         let of_model = self.model_limits[model.index].limiter.as_ref();
-        [of_key[0], of_key[1], of_model, None]
+        [of_key[0], of_key[1], of_model]
     }
 
     /// What limits the calls of a provider.
-    pub fn provider_limiters(&self, provider: &Provider) -> Option<Limiters<'_>> {
-        let of_provider = match self.provider_limiters.is_empty() {
-            true => None,
-            false => self.provider_limiters.get(&provider.name),
-        };
-        of_provider.map(|limiter| [None, None, None, Some(limiter)])
+    pub fn provider_limiter(&self, provider: &Provider) -> Option<&Limiter> {
+        self.provider_limiters.get(&provider.name)
     }
 
     /// What the tokens of a request for a model are foretold by.

@@ -27,8 +27,14 @@ impl Usd {
     /// `numerator / denominator` pico-dollars, rounded up to the next whole one (away from the payer's favour: the gateway
     /// never counts less than was spent). `denominator` must be positive.
     #[must_use]
+    #[inline]
     pub const fn from_pico_rounded_up(numerator: i128, denominator: i128) -> Self {
-        let whole = numerator.div_euclid(denominator);
+        let (short, short_denominator) = (numerator as i64, denominator as i64);
+        // What one request costs mostly fits, and is divided in a tenth of the time.
+        let whole = match short as i128 == numerator && short_denominator as i128 == denominator {
+            true => short.div_euclid(short_denominator) as i128,
+            false => numerator.div_euclid(denominator),
+        };
         match whole * denominator == numerator {
             true => Self(whole),
             false => Self(whole.saturating_add(1)),

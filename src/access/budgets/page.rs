@@ -383,8 +383,22 @@ impl Page {
         self.send(ask);
     }
 
-    /// Carries out what can be done under the lock, and returns what cannot.
+    /// Carries out what can be done under the lock, and returns what cannot. Mostly there is nothing to do.
+    #[inline]
     fn carry_out(
+        self: &Arc<Self>,
+        state: &mut MutexGuard<'_, State>,
+        effects: Vec<Effect>,
+        now: Instant,
+    ) -> Option<Ask> {
+        match effects.is_empty() {
+            true => None,
+            false => self.carry_out_all(state, effects, now),
+        }
+    }
+
+    #[cold]
+    fn carry_out_all(
         self: &Arc<Self>,
         state: &mut MutexGuard<'_, State>,
         mut effects: Vec<Effect>,

@@ -5,20 +5,20 @@ use std::time::Instant;
 
 use parking_lot::MutexGuard;
 
-use super::gauge::{Counts, Errands, Gauge, Next, Runs, Slot};
+use super::gauge::{Counts, Errands, Gauge, Runs, Slot};
 use super::shared::{Share, Shared, Sources, Took, Wait};
-use super::tally::Places;
+use super::tally::{Places, unit_of};
 use super::told::{Left, Limit, PLACES, Refused, UNITS};
-use super::{LIMITERS, Limiter, Limiters, Queue, SLOT, SLOT_WAIT, Seen, slots_of};
+use super::{Limiter, Limiters, Queue, SLOT, SLOT_WAIT, Seen, slots_of};
 use crate::config::limits::Concurrency;
 
-/// What a request was admitted with. Dropping it ends the request for the limits.
-#[derive(Debug, Default)]
-pub struct Admitted {
+/// What a request was admitted with by so many limiters. Dropping it ends the request for the limits.
+#[derive(Debug)]
+pub struct Admitted<const N: usize> {
     /// What the tightest of the limits leave.
     pub left: Left,
     /// By the places of its limiters.
-    slots: [Option<Slot>; LIMITERS],
+    slots: [Option<Slot>; N],
     /// What is set aside for it, before it is admitted.
     shares: Vec<Share>,
     entered: Option<Entered>,
@@ -28,49 +28,53 @@ pub struct Admitted {
 #[derive(Debug)]
 struct Entered {
     time: Instant,
-    tokens: u64,
+    amounts: [u64; UNITS.len()],
 }
 
 /// What a request asks of its limits.
 #[derive(Clone, Copy)]
-pub(super) struct Wish<'a> {
-    pub limiters: Limiters<'a>,
+pub(super) struct Wish<'a, const N: usize> {
+    pub limiters: Limiters<'a, N>,
     pub tokens: u64,
     /// What it lacks it must not wait for any more.
     pub is_late: bool,
 }
 
 /// The same at one moment, once the limiters are locked: so what is entered later is entered with a later time.
-pub(super) struct Asked<'a> {
-    pub limiters: Limiters<'a>,
-    pub tokens: u64,
+pub(super) struct Asked {
+    /// What it takes of each unit.
+    pub amounts: [u64; UNITS.len()],
     pub is_late: bool,
     pub now: Instant,
 }
 
-impl Asked<'_> {
-    /// What it takes of each unit.
-    pub const fn amounts(&self) -> [u64; UNITS.len()] {
-        amounts(self.tokens)
+/// A limiter whose counts are locked.
+pub(super) struct Locked<'a> {
+    pub limiter: &'a Limiter,
+    pub counts: MutexGuard<'a, Counts>,
+}
+
+impl Asked {
+    /// What it takes of the limit at that place.
+    pub const fn amount(&self, place: usize) -> u64 {
+        self.amounts[unit_of(place)]
     }
 }
 
-impl<'a> Wish<'a> {
+impl<'a, const N: usize> Wish<'a, N> {
     /// Locks the limiters, in one order.
-    fn lock(&self) -> (Locked<'a>, Asked<'a>) {
-        let Self {
-            limiters,
-            tokens,
-            is_late,
-        } = *self;
-        let counts = limiters.map(|limiter| limiter.map(|limiter| limiter.gauge.lock()));
+    fn lock(&self) -> ([Option<Locked<'a>>; N], Asked) {
+        let locked = self.limiters.map(|limiter| {
+            let limiter = limiter?;
+            let counts = limiter.gauge.lock();
+            Some(Locked { limiter, counts })
+        });
         let asked = Asked {
-            limiters,
-            tokens,
-            is_late,
+            amounts: amounts(self.tokens),
+            is_late: self.is_late,
             now: Instant::now(),
         };
-        (counts, asked)
+        (locked, asked)
     }
 }
 
@@ -89,13 +93,24 @@ pub(super) enum Lacking {
     Shares(Vec<(usize, Wait)>),
 }
 
-impl Admitted {
+impl<const N: usize> Default for Admitted<N> {
+    fn default() -> Self {
+        Self {
+            left: Left::default(),
+            slots: [const { None }; N],
+            shares: Vec::new(),
+            entered: None,
+        }
+    }
+}
+
+impl<const N: usize> Admitted<N> {
     /// Takes from every limiter, or from none.
-    pub(super) fn take(&mut self, wish: &Wish<'_>) -> Result<(), Lacking> {
+    pub(super) fn take(&mut self, wish: &Wish<'_, N>) -> Result<(), Lacking> {
         let mut errands = Errands::default();
         let taken = {
-            let (mut counts, asked) = wish.lock();
-            self.take_from(&asked, &mut counts, &mut errands)
+            let (mut locked, asked) = wish.lock();
+            self.take_from(&asked, &mut locked, &mut errands)
         };
         errands.run();
         if taken.is_ok() {
@@ -115,49 +130,56 @@ impl Admitted {
     }
 
     /// What is left of the limits.
-    pub(super) fn left(&self, wish: &Wish<'_>) -> Left {
-        let (mut counts, asked) = wish.lock();
-        self.look(&asked, &mut counts).left(&asked, &mut counts)
+    pub(super) fn left(&self, wish: &Wish<'_, N>) -> Left {
+        let (mut locked, asked) = wish.lock();
+        self.look(&asked, &mut locked).left(&asked, &mut locked)
     }
 
     fn take_from(
         &mut self,
-        asked: &Asked<'_>,
-        counts: &mut Locked<'_>,
+        asked: &Asked,
+        locked: &mut [Option<Locked<'_>>; N],
         errands: &mut Errands,
     ) -> Result<(), Lacking> {
-        let mut seen = self.look(asked, counts);
+        let mut seen = self.look(asked, locked);
         if let Some(refused) = seen.refused.take() {
-            let left = seen.left(asked, counts);
+            let left = seen.left(asked, locked);
             return Err(Lacking::Room(Box::new(Refused { left, ..*refused })));
         }
-        self.take_slots(asked, counts, &seen)?;
+        self.take_slots(asked, locked, &seen)?;
         if !seen.lacking.is_empty() {
-            let waits = line_up(&seen.lacking, asked, counts, errands);
+            let waits = line_up(&seen.lacking, asked, locked, errands);
             return Err(Lacking::Shares(waits));
         }
-        self.enter(asked, counts, errands);
-        self.left = seen.left_behind(asked);
+        for (at, locked) in present(locked) {
+            self.enter(at, locked, asked, errands);
+        }
+        self.entered = Some(Entered {
+            time: asked.now,
+            amounts: asked.amounts,
+        });
+        self.left = seen.left_behind(asked, locked);
         Ok(())
     }
 
     #[inline]
-    fn look(&self, asked: &Asked<'_>, counts: &mut Locked<'_>) -> Seen {
+    fn look(&self, asked: &Asked, locked: &mut [Option<Locked<'_>>; N]) -> Seen {
         let mut seen = Seen::default();
-        for (at, (limiter, counts)) in indexed(&asked.limiters, counts) {
+        for (at, Locked { limiter, counts }) in present(locked) {
             limiter.look(at, counts, asked, &self.shares, &mut seen);
         }
         seen
     }
 
-    /// Takes a slot wherever one is lacking: of this process's all or none, of those of all replicas as many as there are.
+    /// Whether a slot is there wherever one is lacking. Those of all replicas are taken, as many as there are; those of this
+    /// process as it is entered.
     fn take_slots(
         &mut self,
-        asked: &Asked<'_>,
-        counts: &mut Locked<'_>,
+        asked: &Asked,
+        locked: &mut [Option<Locked<'_>>; N],
         seen: &Seen,
     ) -> Result<(), Lacking> {
-        let lacking = indexed(&asked.limiters, counts).find_map(|(at, (limiter, counts))| {
+        let lacking = present(locked).find_map(|(at, Locked { limiter, counts })| {
             let concurrency = limiter.concurrency.filter(|_| self.slots[at].is_none())?;
             let max = concurrency.max.get();
             let queue = match limiter.gauge.slots() {
@@ -172,49 +194,46 @@ impl Admitted {
             let refused = limiter.refused(Limit::Concurrency, SLOT_WAIT);
             Some((at, concurrency, queue, refused))
         });
-        if let Some((at, concurrency, queue, refused)) = lacking {
-            let left = seen.left(asked, counts);
-            return Err(Lacking::Slot {
-                at,
-                concurrency,
-                queue,
-                refused: Box::new(Refused { left, ..refused }),
-            });
-        }
-        for (at, (limiter, counts)) in indexed(&asked.limiters, counts) {
-            if limiter.concurrency.is_some() && self.slots[at].is_none() {
-                self.slots[at] = Some(limiter.gauge.enter(counts));
-            }
-        }
-        Ok(())
+        let Some((at, concurrency, queue, refused)) = lacking else {
+            return Ok(());
+        };
+        let left = seen.left(asked, locked);
+        Err(Lacking::Slot {
+            at,
+            concurrency,
+            queue,
+            refused: Box::new(Refused { left, ..refused }),
+        })
     }
 
-    /// Takes what was found under each limit.
-    fn enter(&mut self, asked: &Asked<'_>, counts: &mut Locked<'_>, errands: &mut Errands) {
-        self.entered = Some(Entered {
-            time: asked.now,
-            tokens: asked.tokens,
-        });
-        for (at, (limiter, counts)) in indexed(&asked.limiters, counts) {
-            let shared = limiter.gauge.shared();
-            let shared = shared.filter(|_| !limiter.windows.is_empty());
-            let sources = shared.map(|shared| {
-                let windows = &limiter.windows;
-                let till = counts.lines.till(windows, asked.amounts(), asked.now);
-                match till.filter(|_| self.shares.is_empty()) {
-                    Some(till) => till.take(asked.amounts()),
-                    None => self.take_shared(limiter, counts, shared, asked, errands),
-                }
-            });
-            let slot =
-                self.slots[at].get_or_insert_with(|| Slot::new(&limiter.gauge, Runs::Uncounted));
-            slot.counted = limiter.places;
-            if sources.is_none() {
-                let (places, amounts) = (limiter.places, asked.amounts());
-                counts.tally.add(places, amounts, asked.now);
+    /// Takes what was found under the limits of one.
+    fn enter(
+        &mut self,
+        at: usize,
+        Locked { limiter, counts }: &mut Locked<'_>,
+        asked: &Asked,
+        errands: &mut Errands,
+    ) {
+        let shared = limiter.gauge.shared();
+        let shared = shared.filter(|_| !limiter.windows.is_empty());
+        let sources = shared.map(|shared| {
+            let till = counts
+                .lines
+                .till(&limiter.windows, asked.amounts, asked.now);
+            match till.filter(|_| self.shares.is_empty()) {
+                Some(till) => till.take(asked.amounts),
+                None => self.take_shared(limiter, counts, shared, asked, errands),
             }
-            slot.sources = sources;
+        });
+        if sources.is_none() {
+            counts.tally.add(limiter.places, asked.amounts, asked.now);
         }
+        let slot = self.slots[at].get_or_insert_with(|| match limiter.concurrency {
+            Some(_) => limiter.gauge.enter(counts),
+            None => Slot::new(&limiter.gauge, Runs::Uncounted),
+        });
+        slot.counted = limiter.places;
+        slot.sources = sources;
     }
 
     /// Takes of what replicas share, and first of what was set aside.
@@ -223,7 +242,7 @@ impl Admitted {
         limiter: &Limiter,
         counts: &mut Counts,
         shared: &Shared,
-        asked: &Asked<'_>,
+        asked: &Asked,
         errands: &mut Errands,
     ) -> Sources {
         let gauge = &limiter.gauge;
@@ -234,8 +253,7 @@ impl Admitted {
             let share = newest.find(|share| share.is_of(gauge, limit));
             let share = share.filter(|share| line.lease.is_good(&share.held, asked.now));
             let held = share.as_ref().map(|share| &share.held);
-            let amount = limit.amount(asked.tokens);
-            let (taken, effect) = line.lease.take(amount, held, asked.now);
+            let (taken, effect) = line.lease.take(asked.amount(*place), held, asked.now);
             if let Some(share) = share {
                 share.close();
             }
@@ -275,39 +293,44 @@ impl Admitted {
     fn settle_those(&mut self, used: u64, those: Places) {
         self.end_among_all();
         let entered = self.entered.take();
-        for slot in &mut self.slots {
+        for slot in self.slots.iter_mut().filter_map(Option::take) {
             // One that was not entered is only given back.
-            let (Some(mut slot), Some(entered)) = (slot.take(), &entered) else {
-                continue;
-            };
-            let Slot {
-                gauge,
-                runs,
-                counted,
-                sources,
-            } = &mut slot;
-            let mut errands = Errands::default();
-            let mut counts = gauge.lock();
-            let (at, before) = (entered.time, amounts(entered.tokens));
-            let [_, used_tokens] = amounts(used);
-            let after = [0, used_tokens];
-            match sources.take() {
-                None => counts.tally.amend(counted.and(those), at, before, after),
-                Some(sources) => {
-                    let took = Took {
-                        at,
-                        amounts: before,
-                        sources,
-                    };
-                    if !counts.lines.settle_at_till(&took, those, after) {
-                        settle_shared(&took, those, used, &mut counts, gauge, &mut errands);
-                    }
+            if let Some(entered) = &entered {
+                slot.settle(entered, used, those);
+            }
+        }
+    }
+}
+
+impl Slot {
+    /// The request that has it has ended, and was entered with it.
+    fn settle(mut self, entered: &Entered, used: u64, those: Places) {
+        let mut errands = Errands::default();
+        let mut counts = self.gauge.lock();
+        let (at, before) = (entered.time, entered.amounts);
+        let [_, used_tokens] = amounts(used);
+        let after = [0, used_tokens];
+        match self.sources.take() {
+            None => {
+                let places = self.counted.and(those);
+                counts.tally.amend(places, at, before, after);
+            }
+            Some(sources) => {
+                let took = Took {
+                    at,
+                    amounts: before,
+                    sources,
+                };
+                if !counts.lines.settle_at_till(&took, those, after) {
+                    settle_shared(&took, those, used, &mut counts, &self.gauge, &mut errands);
                 }
             }
-            let next = gauge.free(runs, &mut counts);
-            drop(counts);
-            errands.run();
-            next.into_iter().for_each(Next::tell);
+        }
+        let next = self.gauge.free(&mut self.runs, &mut counts);
+        drop(counts);
+        errands.run();
+        if let Some(next) = next {
+            next.tell();
         }
     }
 }
@@ -337,42 +360,41 @@ fn settle_shared(
     }
 }
 
-impl Drop for Admitted {
+impl<const N: usize> Drop for Admitted<N> {
     fn drop(&mut self) {
-        self.settle(0);
+        if self.entered.is_some() {
+            self.settle(0);
+        }
     }
 }
 
 /// Lines up for what is lacking under each of those limits.
 fn line_up(
-    lacking: &[(usize, Limit)],
-    asked: &Asked<'_>,
-    counts: &mut Locked<'_>,
+    lacking: &[(usize, usize)],
+    asked: &Asked,
+    locked: &mut [Option<Locked<'_>>],
     errands: &mut Errands,
 ) -> Vec<(usize, Wait)> {
     let mut waits = Vec::new();
-    for (at, limit) in lacking {
-        let (Some(limiter), Some(counts)) = (asked.limiters[*at], &mut counts[*at]) else {
+    for (at, place) in lacking {
+        let Some(Locked { limiter, counts }) = &mut locked[*at] else {
             continue;
         };
-        let Some(line) = counts.line(*limit) else {
+        let limit = PLACES[*place];
+        let Some(line) = counts.lines.at(*place) else {
             continue;
         };
-        let amount = limit.amount(asked.tokens);
-        let (wait, effect) = line.wait(&limiter.gauge, *limit, amount, asked.now);
-        errands.add(&limiter.gauge, *limit, line, effect);
+        let (wait, effect) = line.wait(&limiter.gauge, limit, asked.amount(*place), asked.now);
+        errands.add(&limiter.gauge, limit, line, effect);
         waits.push((*at, wait));
     }
     waits
 }
 
-pub(super) type Locked<'a> = [Option<MutexGuard<'a, Counts>>; LIMITERS];
-
-/// Limiters with their places and counts.
-fn indexed<'l, 'c>(
-    limiters: &Limiters<'l>,
-    counts: &'c mut Locked<'_>,
-) -> impl Iterator<Item = (usize, (&'l Limiter, &'c mut Counts))> {
-    let both = limiters.iter().copied().zip(counts.iter_mut()).enumerate();
-    both.filter_map(|(at, (limiter, counts))| Some((at, (limiter?, &mut **counts.as_mut()?))))
+/// Those that there are, with their places.
+fn present<'c, 'a>(
+    locked: &'c mut [Option<Locked<'a>>],
+) -> impl Iterator<Item = (usize, &'c mut Locked<'a>)> {
+    let all = locked.iter_mut().enumerate();
+    all.filter_map(|(at, one)| Some((at, one.as_mut()?)))
 }

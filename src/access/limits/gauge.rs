@@ -231,7 +231,15 @@ impl Errands {
             .extend(errands.map(|errand| (gauge.clone(), limit, errand)));
     }
 
+    #[inline]
     pub fn run(self) {
+        if !self.0.is_empty() {
+            self.run_all();
+        }
+    }
+
+    #[cold]
+    fn run_all(self) {
         for (gauge, limit, errand) in self.0 {
             gauge.run(limit, errand);
         }
@@ -245,6 +253,7 @@ impl Counts {
     }
 
     /// Whether one more may run: nobody overtakes who waits.
+    #[inline]
     pub fn has_slot(&mut self, max: u32) -> bool {
         self.running < max && self.first_waiting().is_none()
     }
@@ -269,6 +278,7 @@ impl Counts {
     }
 
     /// Who waits and may run now.
+    #[inline]
     fn next_to_run(&mut self) -> Option<Waiting> {
         let running = self.running;
         self.first_waiting().filter(|first| running < first.max)?;
@@ -320,6 +330,8 @@ impl Next {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.end();
+        if self.runs != Runs::Uncounted {
+            self.end();
+        }
     }
 }

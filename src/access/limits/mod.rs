@@ -33,10 +33,7 @@ use admitted::{Asked, Lacking, Locked, Wish};
 use gauge::Counts;
 use shared::{Lease, Look, Maxima, Outcome, Share, Wait};
 use tally::{Places, unit_of};
-use told::{PLACES, UNITS};
-
-/// How many limiters a request passes at most: those of its key, team, model and provider.
-pub const LIMITERS: usize = 4;
+use told::{PLACES, Tight, UNITS};
 
 /// When a slot will be free nobody knows; this is what who finds none is told, and the queue full.
 const SLOT_WAIT: Duration = Duration::from_secs(1);
@@ -66,19 +63,22 @@ pub struct Limiter {
     gauge: Arc<Gauge>,
 }
 
-/// The limiters of a request, always in the same order of kinds; None for those without limits.
-pub type Limiters<'a> = [Option<&'a Limiter>; LIMITERS];
+/// So many limiters, always in the same order of kinds; None for those without limits.
+pub type Limiters<'a, const N: usize> = [Option<&'a Limiter>; N];
 
 /// Admits a request that will use about so many tokens. Waits where a queue is configured and a slot is lacking, and shortly
 /// where replicas share a limit and this one lacks its part; dropping the future gives all back. What does not come to pass is
 /// the limit that has no room, and when it will.
-pub fn admit(limiters: Limiters<'_>, tokens: u64) -> Soon<'_, Result<Box<Admitted>, Box<Refused>>> {
+pub fn admit<const N: usize>(
+    limiters: Limiters<'_, N>,
+    tokens: u64,
+) -> Soon<'_, Result<Box<Admitted<N>>, Box<Refused>>> {
     let wish = Wish {
         limiters,
         tokens,
         is_late: false,
     };
-    let mut admitted = Box::<Admitted>::default();
+    let mut admitted = Box::<Admitted<N>>::default();
     match admitted.take(&wish) {
         Ok(()) => Soon::Now(Ok(admitted)),
         Err(Lacking::Room(refused)) => Soon::Now(Err(refused)),
@@ -87,11 +87,11 @@ pub fn admit(limiters: Limiters<'_>, tokens: u64) -> Soon<'_, Result<Box<Admitte
 }
 
 /// Waits for what a request lacks, until it has all.
-async fn wait(
-    mut admitted: Box<Admitted>,
+async fn wait<const N: usize>(
+    mut admitted: Box<Admitted<N>>,
     mut lacking: Lacking,
-    mut wish: Wish<'_>,
-) -> Result<Box<Admitted>, Box<Refused>> {
+    mut wish: Wish<'_, N>,
+) -> Result<Box<Admitted<N>>, Box<Refused>> {
     let mut patience = Patience::default();
     loop {
         match lacking {
@@ -170,11 +170,11 @@ struct Patience {
 
 impl Patience {
     /// Waits until all that was asked for is answered.
-    async fn wait(
+    async fn wait<const N: usize>(
         &mut self,
         waits: Vec<(usize, Wait)>,
-        admitted: &mut Admitted,
-        wish: &Wish<'_>,
+        admitted: &mut Admitted<N>,
+        wish: &Wish<'_, N>,
     ) -> Result<(), Box<Refused>> {
         let until = *self
             .until
@@ -213,17 +213,15 @@ struct Seen {
     tightest: [Option<Tightest>; UNITS.len()],
     /// The refusal with the longest wait, which is the true one.
     refused: Option<Box<Refused>>,
-    /// What the log of all replicas is to be asked for.
-    lacking: Vec<(usize, Limit)>,
+    /// What the log of all replicas is to be asked for: limits by their places, of the limiters at theirs.
+    lacking: Vec<(usize, usize)>,
 }
 
-/// The limit that leaves least: at that place, of the limiter at `at`.
+/// The limit that leaves least, of the limiter at `at`.
 #[derive(Clone, Copy)]
 struct Tightest {
     at: usize,
-    place: usize,
-    max: u64,
-    remaining: u64,
+    limit: Tight,
 }
 
 impl Limiter {
@@ -249,7 +247,7 @@ impl Limiter {
         &self,
         at: usize,
         counts: &mut Counts,
-        asked: &Asked<'_>,
+        asked: &Asked,
         shares: &[Share],
         seen: &mut Seen,
     ) {
@@ -257,54 +255,56 @@ impl Limiter {
             counts.tally.pass(asked.now);
             let tightest = counts.tally.tightest(&self.windows);
             let mut has_room = true;
-            for (place, max, remaining) in tightest.into_iter().flatten() {
-                seen.note(at, place, max, remaining);
-                has_room &= PLACES[place].amount(asked.tokens) <= remaining;
+            for (unit, limit) in tightest.into_iter().enumerate() {
+                let Some(limit) = limit else { continue };
+                seen.note(at, unit, limit);
+                has_room &= asked.amounts[unit] <= limit.remaining;
             }
             if !has_room {
                 self.refuse_by_own(counts, asked, seen);
             }
             return;
         };
-        let till = counts.lines.till(&self.windows, asked.amounts(), asked.now);
+        let till = counts.lines.till(&self.windows, asked.amounts, asked.now);
         if let Some(till) = till.filter(|_| shares.is_empty()) {
-            for unit in till.units() {
-                seen.note(at, unit.place, unit.max, unit.remaining);
+            for (unit, limit) in till.tightest().into_iter().enumerate() {
+                limit
+                    .into_iter()
+                    .for_each(|limit| seen.note(at, unit, limit));
             }
             return;
         }
         for (place, max) in self.windows.iter().copied() {
             let lease = &mut counts.lines.at_or(place, || shared.line(place)).lease;
-            let (part, remaining) =
-                self.look_at_shared((at, place), max, lease, asked, shares, seen);
-            seen.note(at, place, part, remaining);
+            let limit = self.look_at_shared((at, place), max, lease, asked, shares, seen);
+            seen.note(at, unit_of(place), limit);
         }
     }
 
     /// Looks at each count of this process, and refuses what has no room in one.
     #[cold]
-    fn refuse_by_own(&self, counts: &mut Counts, asked: &Asked<'_>, seen: &mut Seen) {
+    fn refuse_by_own(&self, counts: &mut Counts, asked: &Asked, seen: &mut Seen) {
         for (place, max) in self.windows.iter().copied() {
-            let limit = PLACES[place];
-            let amount = limit.amount(asked.tokens);
-            if let Some(wait) = counts.tally.wait(place, amount, max, asked.now) {
-                seen.refuse(self.refused(limit, wait));
+            let wait = counts
+                .tally
+                .wait(place, asked.amount(place), max, asked.now);
+            if let Some(wait) = wait {
+                seen.refuse(self.refused(PLACES[place], wait));
             }
         }
     }
 
-    /// Looks at what this process has of a count of all replicas; returns of how much what is left.
+    /// Looks at what this process has of a count of all replicas; returns what is left, and of how much.
     fn look_at_shared(
         &self,
         (at, place): (usize, usize),
         max: u64,
         lease: &mut Lease,
-        asked: &Asked<'_>,
+        asked: &Asked,
         shares: &[Share],
         seen: &mut Seen,
-    ) -> (u64, u64) {
-        let (limit, now) = (PLACES[place], asked.now);
-        let amount = limit.amount(asked.tokens);
+    ) -> Tight {
+        let (limit, now, amount) = (PLACES[place], asked.now, asked.amount(place));
         let mut newest = shares.iter().rev();
         let share = newest.find(|share| share.is_of(&self.gauge, limit));
         let held = share.map(|share| &share.held);
@@ -323,14 +323,18 @@ impl Limiter {
         };
         match looked {
             Look::Has => {}
-            Look::Lacks => seen.lacking.push((at, limit)),
+            Look::Lacks => seen.lacking.push((at, place)),
             Look::Full(wait) => seen.refuse(self.refused(limit, wait)),
             Look::Lost => seen.refuse(Refused {
                 is_lost: true,
                 ..self.refused(limit, STORE_WAIT)
             }),
         }
-        (part, lease.remaining(part, held, now).0)
+        Tight {
+            place,
+            max: part,
+            remaining: lease.remaining(part, held, now).0,
+        }
     }
 
     fn refused(&self, limit: Limit, retry_after: Duration) -> Refused {
@@ -363,48 +367,42 @@ impl Seen {
         }
     }
 
-    fn note(&mut self, at: usize, place: usize, max: u64, remaining: u64) {
-        let tightest = &mut self.tightest[unit_of(place)];
-        if tightest.is_none_or(|other| remaining < other.remaining) {
-            *tightest = Some(Tightest {
-                at,
-                place,
-                max,
-                remaining,
-            });
+    fn note(&mut self, at: usize, unit: usize, limit: Tight) {
+        let tightest = &mut self.tightest[unit];
+        if tightest.is_none_or(|other| limit.remaining < other.limit.remaining) {
+            *tightest = Some(Tightest { at, limit });
         }
     }
 
     /// What is left.
-    fn left(&self, asked: &Asked<'_>, counts: &mut Locked<'_>) -> Left {
+    fn left(&self, asked: &Asked, locked: &mut [Option<Locked<'_>>]) -> Left {
         let left = |tightest: Option<Tightest>| {
-            let Tightest { at, place, max, .. } = tightest?;
-            let counts = counts[at].as_mut()?;
-            let reset = match counts.line(PLACES[place]) {
-                Some(line) => line.lease.remaining(max, None, asked.now).1,
-                None => counts.tally.reset(place, asked.now),
+            let Tightest { at, limit } = tightest?;
+            let counts = &mut locked[at].as_mut()?.counts;
+            let reset = match counts.lines.at(limit.place) {
+                Some(line) => line.lease.remaining(limit.max, None, asked.now).1,
+                None => counts.tally.reset(limit.place, asked.now),
             };
-            Some(tightest?.remaining(0, reset))
+            Some(limit.remaining_behind(0, reset))
         };
         let [requests, tokens] = self.tightest.map(left);
         Left { requests, tokens }
     }
 
     /// What is left behind a request that has been entered.
-    fn left_behind(&self, asked: &Asked<'_>) -> Left {
+    fn left_behind(&self, asked: &Asked, locked: &[Option<Locked<'_>>]) -> Left {
         let behind = |tightest: Option<Tightest>| {
-            let Tightest { at, place, .. } = tightest?;
-            let life = asked.limiters[at]?.gauge.life(place);
-            let amount = PLACES[place].amount(asked.tokens);
-            Some(tightest?.remaining(amount, life))
+            let Tightest { at, limit } = tightest?;
+            let life = locked[at].as_ref()?.limiter.gauge.life(limit.place);
+            Some(limit.remaining_behind(asked.amount(limit.place), life))
         };
         let [requests, tokens] = self.tightest.map(behind);
         Left { requests, tokens }
     }
 }
 
-impl Tightest {
-    const fn remaining(&self, taken: u64, reset: Duration) -> Remaining {
+impl Tight {
+    const fn remaining_behind(self, taken: u64, reset: Duration) -> Remaining {
         Remaining {
             limit: self.max,
             remaining: self.remaining.saturating_sub(taken),

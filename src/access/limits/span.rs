@@ -13,7 +13,7 @@ const PARTS: u32 = 1024;
 
 /// Entries are counted for so many parts longer than the window: one for the time within a part, and one so that who
 /// measures from elsewhere, by a way that takes now a little more and now a little less, sees no more than the limit either.
-const MARGIN_PARTS: u32 = 2;
+const MARGIN_PARTS: u64 = 2;
 
 /// How much was admitted, and when.
 #[derive(Debug)]
@@ -39,8 +39,10 @@ struct Entry {
 }
 
 /// How long what is admitted counts in a window.
-pub fn life(window: Duration) -> Duration {
-    window + MARGIN_PARTS * (window / PARTS)
+pub const fn life(window: Duration) -> Duration {
+    let nanoseconds = window.as_nanos() as u64;
+    let margin = MARGIN_PARTS * (nanoseconds / PARTS as u64);
+    Duration::from_nanos(nanoseconds + margin)
 }
 
 impl Span {

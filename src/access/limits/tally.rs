@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::shared::Maxima;
 use super::span::Span;
-use super::told::{PLACES, UNITS, window_of};
+use super::told::{PLACES, Tight, UNITS, window_of};
 use crate::config::limits::WINDOWS;
 
 /// Counts, by the places of their limits.
@@ -116,11 +116,11 @@ impl Tally {
         }
     }
 
-    /// The limits that leave least of each unit, where there are any: their places, how much they are, and what they leave.
+    /// The limits that leave least of each unit, where there are any.
     ///
     /// What is added counts in all windows of its unit alike, so they leave least until something of one of them is gone.
     #[inline]
-    pub fn tightest(&mut self, limits: &Maxima) -> [Option<(usize, u64, u64)>; UNITS.len()] {
+    pub fn tightest(&mut self, limits: &Maxima) -> [Option<Tight>; UNITS.len()] {
         let nearest = match &self.nearest {
             Some(nearest) if Arc::ptr_eq(&nearest.of, limits) => nearest.limits,
             _ => self.look_for_nearest(limits),
@@ -128,7 +128,12 @@ impl Tally {
         std::array::from_fn(|unit| {
             let Near { place, max, end } = nearest[unit]?;
             let remaining = end.wrapping_sub(self.added[unit]).cast_signed();
-            Some((place, max, remaining.max(0).cast_unsigned()))
+            let remaining = remaining.max(0).cast_unsigned();
+            Some(Tight {
+                place,
+                max,
+                remaining,
+            })
         })
     }
 
@@ -364,8 +369,8 @@ mod tests {
                 for (unit, tightest) in tally.tightest(limits).into_iter().enumerate() {
                     let of_unit = limits.iter().filter(|(place, _)| unit_of(*place) == unit);
                     let left = of_unit.map(|(place, max)| max.saturating_sub(logs[*place].used(now)));
-                    prop_assert_eq!(tightest.map(|(.., left)| left), left.min());
-                    prop_assert!(tightest.is_none_or(|(place, max, _)| limits.contains(&(place, max))));
+                    prop_assert_eq!(tightest.map(|limit| limit.remaining), left.min());
+                    prop_assert!(tightest.is_none_or(|limit| limits.contains(&(limit.place, limit.max))));
                 }
                 for (place, log) in logs.iter_mut().enumerate() {
                     prop_assert_eq!(tally.used(place), log.used(now), "{:?}", PLACES[place]);

@@ -19,15 +19,18 @@ fn limiter(
     Limiter::new("the key `k`".to_owned(), &limits, Arc::default())
 }
 
-async fn admit(limiters: Limiters<'_>, tokens: u64) -> Result<Admitted, Refused> {
+async fn admit<const N: usize>(
+    limiters: Limiters<'_, N>,
+    tokens: u64,
+) -> Result<Admitted<N>, Refused> {
     let admitted = admitting(limiters, tokens).get().await;
     admitted
         .map(|admitted| *admitted)
         .map_err(|refused| *refused)
 }
 
-const fn two<'a>(first: &'a Limiter, second: &'a Limiter) -> Limiters<'a> {
-    [Some(first), Some(second), None, None]
+const fn two<'a>(first: &'a Limiter, second: &'a Limiter) -> Limiters<'a, 3> {
+    [Some(first), Some(second), None]
 }
 
 fn used(limiter: &Limiter, limit: Limit) -> u64 {
@@ -55,7 +58,7 @@ async fn all_limits_are_taken_from_or_none() {
 #[tokio::test]
 async fn tokens_are_reserved_and_settled() {
     let limiter = limiter(100, 1_000, None);
-    let limiters = [Some(&limiter), None, None, None];
+    let limiters = [Some(&limiter)];
     let mut admitted = admit(limiters, 900).await.unwrap();
     assert_eq!(admitted.left.tokens.unwrap().remaining, 100);
     let refused = admit(limiters, 200).await.unwrap_err();
@@ -76,7 +79,7 @@ async fn tokens_are_reserved_and_settled() {
 #[tokio::test]
 async fn a_cancelled_request_counts_for_nothing() {
     let limiter = limiter(1, 1_000, Some((1, 0, 0)));
-    let limiters = [Some(&limiter), None, None, None];
+    let limiters = [Some(&limiter)];
     let mut admitted = admit(limiters, 1_000).await.unwrap();
     admitted.cancel();
     let admitted = admit(limiters, 1_000).await.unwrap();
@@ -91,7 +94,7 @@ async fn a_cancelled_request_counts_for_nothing() {
 #[tokio::test]
 async fn one_estimate_above_the_limit_is_admitted_alone() {
     let limiter = limiter(100, 1_000, None);
-    let limiters = [Some(&limiter), None, None, None];
+    let limiters = [Some(&limiter)];
     let mut admitted = admit(limiters, 5_000).await.unwrap();
     assert!(admit(limiters, 1).await.is_err());
     admitted.settle(10);
@@ -101,7 +104,7 @@ async fn one_estimate_above_the_limit_is_admitted_alone() {
 #[tokio::test]
 async fn no_more_run_at_once_than_may() {
     let limiter = limiter(1_000, 1_000, Some((2, 0, 0)));
-    let limiters = [Some(&limiter), None, None, None];
+    let limiters = [Some(&limiter)];
     let first = admit(limiters, 1).await.unwrap();
     let mut second = admit(limiters, 1).await.unwrap();
     let refused = admit(limiters, 1).await.unwrap_err();
@@ -115,7 +118,7 @@ async fn no_more_run_at_once_than_may() {
 #[tokio::test]
 async fn who_waits_gets_in_in_turn_and_nobody_overtakes() {
     let limiter = Arc::new(limiter(1_000, 1_000, Some((1, 2, 60_000))));
-    let running = admit([Some(&limiter), None, None, None], 1).await.unwrap();
+    let running = admit([Some(&limiter)], 1).await.unwrap();
     let (done, mut order) = tokio::sync::mpsc::unbounded_channel();
     let mut waiting = Vec::new();
     for name in ["first", "second"] {
@@ -129,9 +132,7 @@ async fn who_waits_gets_in_in_turn_and_nobody_overtakes() {
             tokio::task::yield_now().await;
         }
     }
-    let refused = admit([Some(&limiter), None, None, None], 1)
-        .await
-        .unwrap_err();
+    let refused = admit([Some(&limiter)], 1).await.unwrap_err();
     assert_eq!(refused.limit, Limit::Concurrency);
     drop(running);
     for task in waiting {
@@ -147,7 +148,7 @@ async fn who_waits_gets_in_in_turn_and_nobody_overtakes() {
 #[tokio::test]
 async fn who_waits_too_long_is_refused_and_leaves_no_trace() {
     let limiter = limiter(1_000, 1_000, Some((1, 1, 20)));
-    let limiters = [Some(&limiter), None, None, None];
+    let limiters = [Some(&limiter)];
     let running = admit(limiters, 1).await.unwrap();
     assert_eq!(
         admit(limiters, 1).await.unwrap_err().limit,
@@ -169,7 +170,7 @@ async fn slots_survive_callers_that_leave_while_they_wait() {
             tokio::spawn(async move {
                 let patience = Duration::from_micros(n * 7919 % 3_000);
                 let work = async {
-                    let admitted = admit([Some(&limiter), None, None, None], 1).await;
+                    let admitted = admit([Some(&limiter)], 1).await;
                     if admitted.is_ok() {
                         most.fetch_max(
                             limiter.gauge.running(),
@@ -187,5 +188,5 @@ async fn slots_survive_callers_that_leave_while_they_wait() {
     }
     assert!(most.load(std::sync::atomic::Ordering::Relaxed) <= 3);
     assert_eq!((limiter.gauge.running(), limiter.gauge.waiting()), (0, 0));
-    assert!(admit([Some(&limiter), None, None, None], 1).await.is_ok());
+    assert!(admit([Some(&limiter)], 1).await.is_ok());
 }

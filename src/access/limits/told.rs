@@ -50,6 +50,17 @@ pub struct Remaining {
     pub reset: Duration,
 }
 
+/// A limit of a window, and what is left of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Tight {
+    /// Its place.
+    pub place: usize,
+    /// How much it is.
+    pub max: u64,
+    /// What is left of it.
+    pub remaining: u64,
+}
+
 /// Why a request was not admitted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::super::tally::{Places, unit_of};
-use super::super::told::{PLACES, UNITS};
+use super::super::told::{PLACES, Tight, UNITS};
 use super::front::Front;
 use super::lease::{Source, Taken};
 use super::line::Line;
@@ -71,13 +71,9 @@ pub struct Till {
 
 /// What is there of requests, or of tokens.
 #[derive(Clone, Copy, Debug)]
-pub struct Unit {
-    /// The place of the limit that leaves least, …
-    pub place: usize,
-    /// … how much it is, …
-    pub max: u64,
-    /// … and what is left of it.
-    pub remaining: u64,
+struct Unit {
+    /// The limit that leaves least.
+    tightest: Tight,
     /// What may still be taken.
     room: u64,
     /// What was taken, or given back of what had been taken before.
@@ -160,9 +156,9 @@ impl Till {
         })
     }
 
-    /// What is there of each unit that is limited.
-    pub fn units(&self) -> impl Iterator<Item = &Unit> {
-        self.units.iter().flatten()
+    /// The limits that leave least of each unit, where there are any.
+    pub fn tightest(&self) -> [Option<Tight>; UNITS.len()] {
+        self.units.map(|unit| Some(unit?.tightest))
     }
 
     fn has(&self, amounts: [u64; UNITS.len()]) -> bool {
@@ -213,9 +209,11 @@ impl Till {
 impl Unit {
     fn of(place: usize, front: &Front) -> Self {
         Self {
-            place,
-            max: front.limit,
-            remaining: front.remaining,
+            tightest: Tight {
+                place,
+                max: front.limit,
+                remaining: front.remaining,
+            },
             room: front.room,
             taken: 0,
             since: front.since,
@@ -225,7 +223,7 @@ impl Unit {
     /// What is there under this limit and another.
     fn with(self, other: Option<Self>) -> Self {
         let Some(other) = other else { return self };
-        let tighter = match self.remaining < other.remaining {
+        let tighter = match self.tightest.remaining < other.tightest.remaining {
             true => self,
             false => other,
         };
@@ -241,7 +239,8 @@ impl Unit {
         let taken = amount.cast_signed() - back.cast_signed();
         self.taken += taken;
         self.room = self.room.saturating_add_signed(-taken);
-        self.remaining = self.remaining.saturating_add_signed(-taken);
+        let remaining = &mut self.tightest.remaining;
+        *remaining = remaining.saturating_add_signed(-taken);
         self
     }
 }

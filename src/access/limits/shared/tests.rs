@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::access::Counters;
-use crate::access::limits::{Admitted, LIMITERS, Limit, Limiter, Refused, admit};
+use crate::access::limits::{Admitted, Limit, Limiter, Refused, admit};
 use crate::access::state::Store;
 use crate::access::state::tests::server::{Redis, eventually};
 use crate::access::state::tests::{connected, connected_as, connected_with};
@@ -53,17 +53,15 @@ fn acquainted(replicas: &[Replica]) {
     });
 }
 
-async fn ask(limiter: &Limiter, tokens: u64) -> Result<Admitted, Refused> {
-    let mut limiters = [None; LIMITERS];
-    limiters[0] = Some(limiter);
-    let admitted = admit(limiters, tokens).get().await;
+async fn ask(limiter: &Limiter, tokens: u64) -> Result<Admitted<1>, Refused> {
+    let admitted = admit([Some(limiter)], tokens).get().await;
     admitted
         .map(|admitted| *admitted)
         .map_err(|refused| *refused)
 }
 
 /// Asks until it is told something else than that Redis is away.
-async fn ask_when_there(limiter: &Limiter, tokens: u64) -> Result<Admitted, Refused> {
+async fn ask_when_there(limiter: &Limiter, tokens: u64) -> Result<Admitted<1>, Refused> {
     let until = std::time::Instant::now() + Duration::from_secs(60);
     loop {
         match ask(limiter, tokens).await {

@@ -43,10 +43,10 @@ struct Running {
 }
 
 /// A request that runs.
-struct Runs<'a>(&'a Running, #[expect(dead_code)] Admitted);
+struct Runs<'a>(&'a Running, #[expect(dead_code)] Admitted<1>);
 
 impl<'a> Runs<'a> {
-    fn new(running: &'a Running, admitted: Admitted) -> Self {
+    fn new(running: &'a Running, admitted: Admitted<1>) -> Self {
         let now = running.now.fetch_add(1, Ordering::SeqCst) + 1;
         running.most.fetch_max(now, Ordering::SeqCst);
         Self(running, admitted)
