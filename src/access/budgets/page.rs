@@ -26,8 +26,9 @@ const ALONE: &str = "";
 
 /// One window of a book.
 ///
-/// Every core changes its state for every request. So that begins a cache line, apart from what is only read.
-#[repr(C, align(64))]
+/// Every core changes its state for every request, and how many have it. So that stands at the beginning, where an `Arc` counts,
+/// apart from what is only read.
+#[repr(C)]
 pub struct Page {
     state: Mutex<State>,
     /// The book's name.

@@ -17,9 +17,10 @@ use crate::access::budgets::{Page, Part};
 
 /// Counts. Shared by all that are limited together, across reloads.
 ///
-/// Every core changes these for every request. So they begin a cache line, apart from what is only read.
+/// Every core changes these for every request, and how many have them. So what changes stands at the beginning, where an `Arc`
+/// counts, in one cache line as an allocator gives them to what is so large; what is only read stands apart.
 #[derive(Debug, Default)]
-#[repr(C, align(64))]
+#[repr(C)]
 pub struct Gauge {
     state: Mutex<Counts>,
     /// Whose it is: ``key:search/prod``.

@@ -40,22 +40,31 @@ struct Entry {
 
 /// How long what is admitted counts in a window.
 pub const fn life(window: Duration) -> Duration {
+    life_of_parts(window, PARTS)
+}
+
+const fn life_of_parts(window: Duration, parts: u32) -> Duration {
     let nanoseconds = window.as_nanos() as u64;
-    let margin = MARGIN_PARTS * (nanoseconds / PARTS as u64);
+    let margin = MARGIN_PARTS * (nanoseconds / parts as u64);
     Duration::from_nanos(nanoseconds + margin)
 }
 
 impl Span {
     /// Nothing was admitted yet.
     pub fn new(window: Duration) -> Self {
+        Self::of_parts(window, PARTS)
+    }
+
+    /// The same, with a window of so many parts.
+    pub fn of_parts(window: Duration, parts: u32) -> Self {
         Self {
             used: 0,
             expires: None,
             last: None,
             closes: None,
             entries: VecDeque::new(),
-            life: life(window),
-            part: window / PARTS,
+            life: life_of_parts(window, parts),
+            part: window / parts,
         }
     }
 
@@ -150,11 +159,12 @@ impl Span {
         self.used
     }
 
-    /// What was entered, and when.
+    /// What was entered, and by when.
     pub fn entries(&self) -> impl Iterator<Item = (Instant, u64)> {
         // It was a moment of this process, so the clock has it.
-        let began = |entry: &Entry| entry.until.checked_sub(self.life).unwrap_or(entry.until);
-        self.all().map(move |entry| (began(entry), entry.amount))
+        let since = self.life - self.part;
+        let closed = move |entry: &Entry| entry.until.checked_sub(since).unwrap_or(entry.until);
+        self.all().map(move |entry| (closed(entry), entry.amount))
     }
 
     fn all(&self) -> impl Iterator<Item = &Entry> {

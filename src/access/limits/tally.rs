@@ -23,10 +23,10 @@ pub struct Tally {
     open: Places,
     /// Of which there is a log.
     known: Places,
-    /// Before this nothing gets too old, and what is open stays so.
-    still_until: Option<Instant>,
     /// All that was added, of each unit.
     added: [u64; UNITS.len()],
+    /// Before this nothing gets too old, and what is open stays so.
+    still_until: Option<Instant>,
     /// What was entered then or later is in the last entry of each known window of the unit; None where nobody knows.
     last_since: [Option<Instant>; UNITS.len()],
     /// Which limits leave least of those that were last asked for; None where others may by now.

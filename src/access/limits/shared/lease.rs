@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use super::super::span::Span;
 use super::super::told::AMOUNT_MAX;
 use super::front::Front;
-use super::log::{Answer, Ask, Counted, LIFE, Told, part_of};
+use super::log::{Answer, Ask, Counted, LIFE, PARTS, Told, part_of};
 use super::news::News;
 use super::numbers::Numbers;
 use super::pace::Pace;
@@ -51,7 +51,7 @@ pub struct Lease {
     window: Duration,
     part: Duration,
     limit: u64,
-    /// What this replica has used.
+    /// What this replica has used, by parts as long as the log's: a front lasts no longer than one.
     span: Span,
     /// What it may use.
     portions: Portions,
@@ -177,7 +177,7 @@ impl Lease {
             window,
             part,
             limit: 0,
-            span: Span::new(window),
+            span: Span::of_parts(window, PARTS as u32),
             portions: Portions::default(),
             epoch: 0,
             seq: 0,

@@ -99,8 +99,8 @@ impl Lease {
         }
         let mut uses = BTreeMap::new();
         self.span.used(now);
-        for (began, amount) in self.span.entries() {
-            *uses.entry(self.clock(began)).or_default() += amount;
+        for (closed, amount) in self.span.entries() {
+            *uses.entry(self.clock(closed.min(now))).or_default() += amount;
         }
         Some(uses)
     }
