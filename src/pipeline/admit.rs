@@ -16,8 +16,6 @@ use crate::soon::Soon;
 /// What a request was admitted with, to be settled when it ends. Dropping it gives back what it did not use.
 pub struct Admission {
     admitted: Box<Admitted<3>>,
-    /// The tokens that each of its attempts is foretold to use.
-    pub(super) foretold: u64,
     /// The tokens that attempts have used which are settled already.
     settled: u64,
 }
@@ -55,8 +53,7 @@ pub(super) async fn admit(
     if limiters.iter().all(Option::is_none) {
         return Ok(());
     }
-    let foretold = foretell(asked);
-    let admitted = match pass(limiters, foretold) {
+    let admitted = match pass(asked, limiters) {
         Soon::Now(admitted) => admitted,
         Soon::Later(passing) => Box::pin(until_left(passing, caller)).await?,
     };
@@ -67,7 +64,6 @@ pub(super) async fn admit(
     record.left = admitted.left;
     record.admission = Some(Admission {
         admitted,
-        foretold,
         settled: 0,
     });
     Ok(())
@@ -80,19 +76,15 @@ pub(super) struct Denied {
     pub left: Left,
 }
 
-/// The tokens that an attempt of a request is foretold to use.
-pub(super) fn foretell(asked: &Asked<'_>) -> u64 {
+/// Passes some limits.
+pub(super) fn pass<'a, const N: usize>(
+    asked: &Asked<'_>,
+    limiters: Limiters<'a, N>,
+) -> Soon<'a, Result<Box<Admitted<N>>, Box<Denied>>> {
     let needs_demand = asked.model.max_output_tokens.is_some() || asked.is_budgeted();
     let wished = needs_demand.then(|| asked.demand().output_max).flatten();
     let forecast = asked.snapshot.forecast(asked.model);
-    forecast.tokens(asked.incoming.body().len(), wished)
-}
-
-/// Passes some limits with so many tokens.
-pub(super) fn pass<const N: usize>(
-    limiters: Limiters<'_, N>,
-    tokens: u64,
-) -> Soon<'_, Result<Box<Admitted<N>>, Box<Denied>>> {
+    let tokens = forecast.tokens(asked.incoming.body().len(), wished);
     limits::admit(limiters, tokens).map(|admitted| {
         admitted.map_err(|refused| {
             Box::new(Denied {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::admit::{Denied, foretell, pass};
+use super::admit::{Denied, pass};
 use super::asked::Asked;
 use super::bill::Bill;
 use super::bound::Bound;
@@ -94,12 +94,7 @@ pub(super) fn pay<'a>(
         };
         return Soon::Now(Ok((fare, Left::default())));
     }
-    let passing = limiter.map(|limiter| {
-        let admission = record.admission.as_ref();
-        let foretold = admission.map_or_else(|| foretell(asked), |one| one.foretold);
-        pass([Some(limiter)], foretold)
-    });
-    match passing {
+    match limiter.map(|limiter| pass(asked, [Some(limiter)])) {
         None => afford(asked, target, bill, None),
         Some(Soon::Now(Ok(admitted))) => afford(asked, target, bill, Some(admitted)),
         Some(Soon::Now(Err(refused))) => Soon::Now(Err(refused)),
