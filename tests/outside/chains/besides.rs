@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::provider::{GOOD, TOKENS};
 use super::{Stage, configuration, provider};
-use crate::harness::{Gateway, eventually};
+use crate::harness::{Gateway, config, eventually};
 use crate::raw::{chat, chat_stream};
 use crate::upstream::{Received, Upstream, whole};
 
@@ -107,6 +107,51 @@ async fn a_step_that_says_something_else_each_time_is_not_believed() {
         Some("up/guesses;agreement, up/guesses;agreement, up/guesses;agreement, up/good;ok")
     );
     assert!(answer.text().contains(GOOD), "{}", answer.text());
+}
+
+#[tokio::test]
+async fn a_judge_takes_its_own_tokens_from_its_providers_limit() {
+    let upstream = Upstream::answering(|request: &Received| {
+        if request.model() != "long" {
+            return provider::answer(request);
+        }
+        let body = json!({
+            "id": "c", "object": "chat.completion", "created": 1, "model": "m",
+            "choices": [{
+                "index": 0, "message": {"role": "assistant", "content": "A long story."},
+                "finish_reason": "stop",
+            }],
+            "usage": {"prompt_tokens": 10, "completion_tokens": 5_000, "total_tokens": 5_010},
+        });
+        whole(200, "application/json", &body.to_string())
+    })
+    .await;
+    let address = upstream.address;
+    let text = config(&format!(
+        r#"
+providers:
+  up: {{ dialect: openai, base_url: "http://{address}/v1", api_key: k, endpoints: [chat] }}
+  court: {{ dialect: openai, base_url: "http://{address}/v1", api_key: k, endpoints: [chat], limits: {{ tpm: 2000 }} }}
+models:
+  strict: {{ target: court/scores-high }}
+  m:
+    limits: {{ tpm: 1000000 }}
+    chain:
+      - {{ target: up/long, escalate_when: [{{ judge: {{ model: strict, question: "Is it told?" }} }}] }}
+      - {{ target: up/good }}
+"#
+    ));
+    let gateway = Gateway::start(&text).await;
+    // From the second on it is known what either answers: 5,000 tokens would not fit, ten do.
+    for _ in 0..5 {
+        let answer = gateway.ask(chat("m")).await;
+        assert_eq!(
+            answer.header("x-tollgate-route"),
+            Some("up/long;ok, court/scores-high;judge"),
+            "{}",
+            answer.text()
+        );
+    }
 }
 
 /// How many rows a request has, and what they cost.
