@@ -1,7 +1,7 @@
 //! Step 4: whether a request may be answered now, by the limits of its key, team and model. What each of its attempts needs
 //! besides is in [`super::fare`].
 
-use http::{HeaderName, HeaderValue};
+use http::HeaderMap;
 
 use super::End;
 use super::asked::Asked;
@@ -104,13 +104,13 @@ fn to_error(refused: &Refused) -> Error {
 }
 
 /// Tells what is left of the limits, in OpenAI's words.
-pub(super) fn tell_left(left: &Left, told: &mut Vec<(HeaderName, HeaderValue)>) {
+pub(super) fn tell_left(left: &Left, told: &mut HeaderMap) {
     let requests = (left.requests, &fields::X_RATELIMIT_REQUESTS);
     let tokens = (left.tokens, &fields::X_RATELIMIT_TOKENS);
     for (left, [limit, remaining, reset]) in [requests, tokens] {
         let Some(left) = left else { continue };
-        told.push(((*limit).clone(), fields::constant(left.limit)));
-        told.push(((*remaining).clone(), fields::number(left.remaining)));
-        told.push(((*reset).clone(), fields::duration(left.reset)));
+        told.insert(*limit, fields::constant(left.limit));
+        told.insert(*remaining, fields::number(left.remaining));
+        told.insert(*reset, fields::duration(left.reset));
     }
 }

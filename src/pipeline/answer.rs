@@ -1,12 +1,12 @@
 //! Step 9: the answer, in one piece or as a stream.
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use tokio::sync::Semaphore;
 
 use super::admit::tell_left;
 use super::attempt::Whole;
-use super::caller::Caller;
+use super::caller::{Caller, FIELDS};
 use super::failed::to_error;
 use super::fields;
 use super::gateway::{Gateway, Stage};
@@ -51,7 +51,7 @@ pub(super) async fn other(
         }
         Surface::Ask(_) => return Err(Error::new(Kind::Internal, "not asked here").into()),
     };
-    answer_json(body, Vec::new(), caller, record).await
+    answer_json(body, HeaderMap::new(), caller, record).await
 }
 
 /// A count of tokens of our own, for a target that counts none.
@@ -80,23 +80,21 @@ pub(super) async fn estimate(
         tokens = counted => tokens?,
         () = caller.left() => return Err(End::Gone),
     };
-    let marked = (
-        fields::X_ESTIMATED.clone(),
-        HeaderValue::from_static("true"),
-    );
+    let mut fields = HeaderMap::new();
+    fields.insert(&fields::X_ESTIMATED, HeaderValue::from_static("true"));
     let body = Bytes::from(count::write_answer(dialect, tokens));
-    answer_json(body, vec![marked], caller, record).await
+    answer_json(body, fields, caller, record).await
 }
 
 async fn answer_json(
     body: Bytes,
-    mut fields: Vec<(HeaderName, HeaderValue)>,
+    mut fields: HeaderMap,
     caller: &mut Caller<'_>,
     record: &mut Record<'_>,
 ) -> Result<(), End> {
     record.answered(200);
     let json = HeaderValue::from_static("application/json");
-    fields.push((header::CONTENT_TYPE, json));
+    fields.insert(header::CONTENT_TYPE, json);
     Ok(caller.answer(StatusCode::OK, fields, body).await?)
 }
 
@@ -141,12 +139,9 @@ pub(super) async fn keep_alive(caller: &mut Caller<'_>, record: &Record<'_>) -> 
     if caller.is_begun() {
         return Ok(caller.send(comment).await?);
     }
-    let mut fields = vec![(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static(Framing::Events.media_type()),
-    )];
-    fields.push((header::CACHE_CONTROL, HeaderValue::from_static("no-cache")));
-    tell(record, "held", &mut fields);
+    let media_type = HeaderValue::from_static(Framing::Events.media_type());
+    let fields = [(header::CONTENT_TYPE, media_type), NOT_KEPT];
+    let fields = tell(record, "held", fields);
     Ok(caller.begin_stream(fields, comment).await?)
 }
 
@@ -164,10 +159,10 @@ pub(super) async fn whole(
         true => "ok",
         false => whole.status.as_str(),
     };
-    let mut fields = whole.fields;
-    tell(record, verdict, &mut fields);
-    if whole.status.is_success() {
-        fields.extend(cost_field(record));
+    let mut fields = tell(record, verdict, whole.fields);
+    if let Some(cost) = record.cost().filter(|_| whole.status.is_success()) {
+        let cost = HeaderValue::try_from(cost.to_string());
+        cost.map(|cost| fields.insert(&fields::X_COST, cost)).ok();
     }
     Ok(caller.answer(whole.status, fields, whole.body).await?)
 }
@@ -200,9 +195,8 @@ async fn forward(
     caller: &mut Caller<'_>,
     record: &mut Record<'_>,
 ) -> Result<(), End> {
-    let mut fields = std::mem::take(&mut stream.fields);
-    fields.push((header::CACHE_CONTROL, HeaderValue::from_static("no-cache")));
-    tell(record, "ok", &mut fields);
+    let fields = std::mem::take(&mut stream.fields);
+    let fields = tell(record, "ok", fields.into_iter().chain([NOT_KEPT]));
     if caller.is_begun() {
         // Its head has left before this was known.
         caller.send(comment_of(&fields)).await?;
@@ -259,9 +253,11 @@ async fn forward(
 }
 
 /// Who answers and by which route, as a comment in the stream.
-pub(super) fn comment_of(fields: &[(HeaderName, HeaderValue)]) -> Bytes {
+pub(super) fn comment_of(fields: &HeaderMap) -> Bytes {
     let told = [&fields::X_MODEL, &fields::X_ATTEMPTS, &fields::X_ROUTE];
-    let told = fields.iter().filter(|(name, _)| told.contains(&name));
+    let told = told
+        .into_iter()
+        .filter_map(|name| Some((name, fields.get(name)?)));
     let mut comment = Vec::new();
     for (name, value) in told {
         comment.extend(
@@ -295,42 +291,38 @@ async fn end_with_error(
     Ok(caller.end_stream().await?)
 }
 
-/// What the answer cost, where that is known.
-fn cost_field(record: &Record<'_>) -> Option<(HeaderName, HeaderValue)> {
-    let cost = record.cost()?.to_string();
-    Some((fields::X_COST.clone(), HeaderValue::try_from(cost).ok()?))
-}
-
-/// What the caller is told besides the answer, added to its fields: the limits that are near, and the route that its request
-/// took.
+/// The fields of an answer, and what the caller is told besides: the limits that are near, and the route that its request took.
 pub(super) fn tell(
     record: &Record<'_>,
     verdict: &str,
-    fields: &mut Vec<(HeaderName, HeaderValue)>,
-) {
-    fields.reserve(TOLD_MAX);
-    tell_left(&record.left, fields);
+    fields: impl IntoIterator<Item = (HeaderName, HeaderValue)>,
+) -> HeaderMap {
+    let mut told = HeaderMap::with_capacity(FIELDS);
+    told.extend(fields);
+    tell_left(&record.left, &mut told);
     if let Some(max) = record.output_max {
-        fields.push((fields::X_MAX_TOKENS.clone(), HeaderValue::from(max)));
+        told.insert(&fields::X_MAX_TOKENS, HeaderValue::from(max));
     }
     let Some(place) = record.place() else {
-        return;
+        return told;
     };
     let mut route = String::with_capacity(64);
     for (target, verdict) in record.route(verdict) {
         let comma = if route.is_empty() { "" } else { ", " };
         route.extend([comma, target, ";", verdict]);
     }
-    let told = [
-        (&fields::X_MODEL, HeaderValue::from_str(&place.target)),
-        (&fields::X_ATTEMPTS, Ok(HeaderValue::from(record.attempts))),
-        (&fields::X_ROUTE, HeaderValue::try_from(route)),
-        (&fields::X_CACHE, Ok(HeaderValue::from_static("off"))),
-    ];
+    told.insert(&fields::X_ATTEMPTS, HeaderValue::from(record.attempts));
+    told.insert(&fields::X_CACHE, HeaderValue::from_static("off"));
     // A wildcard's model may hold what no header can: then it is left out.
-    let fit = told.into_iter();
-    fields.extend(fit.filter_map(|(name, value)| Some((name.clone(), value.ok()?))));
+    if let Ok(target) = HeaderValue::from_str(&place.target) {
+        told.insert(&fields::X_MODEL, target);
+    }
+    if let Ok(route) = HeaderValue::try_from(route) {
+        told.insert(&fields::X_ROUTE, route);
+    }
+    told
 }
 
-/// How many fields that can be: six of limits, the answer's length, four of the route, and the cost.
-const TOLD_MAX: usize = 12;
+/// Nobody may keep a stream.
+const NOT_KEPT: (HeaderName, HeaderValue) =
+    (header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));

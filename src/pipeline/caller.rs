@@ -6,7 +6,7 @@ use std::hash::BuildHasher;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderName, HeaderValue, StatusCode, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
 use pingora_core::protocols::http::{HttpTask, ServerSession};
 use pingora_http::{RequestHeader, ResponseHeader};
 
@@ -30,8 +30,9 @@ pub const HEAD_MAX: usize = 64 * 1024;
 /// The most fields of a head.
 const FIELDS_MAX: usize = 100;
 
-/// How many fields an answer has besides its own: the request's id and the body's length, and pingora's `date` and `connection`.
-const ADDED_FIELDS: usize = 4;
+/// Room for as many fields as an answer has: those of its provider, of limits and of the route, its cost, the request's id, the
+/// body's length, and pingora's `date` and `connection`.
+pub const FIELDS: usize = 24;
 
 /// The caller of one request.
 pub struct Caller<'a> {
@@ -195,7 +196,7 @@ impl<'a> Caller<'a> {
     pub async fn answer(
         &mut self,
         status: StatusCode,
-        fields: Vec<(HeaderName, HeaderValue)>,
+        fields: HeaderMap,
         body: Bytes,
     ) -> Result<(), Gone> {
         let length = (header::CONTENT_LENGTH, HeaderValue::from(body.len()));
@@ -213,20 +214,16 @@ impl<'a> Caller<'a> {
     }
 
     /// Answers with an error of our own, and reads on for a moment if the body was refused unread.
-    pub async fn refuse(
-        &mut self,
-        error: &Error,
-        mut fields: Vec<(HeaderName, HeaderValue)>,
-    ) -> Result<(), Gone> {
+    pub async fn refuse(&mut self, error: &Error, mut fields: HeaderMap) -> Result<(), Gone> {
         fields.extend(error_fields(self.dialect, error));
         if let Some(delay) = error.retry_after {
-            fields.push((header::RETRY_AFTER, seconds(delay)));
+            fields.insert(header::RETRY_AFTER, seconds(delay));
             // OpenAI's SDKs read it; whole seconds are long for a limit per second.
             let milliseconds = delay.as_nanos().div_ceil(1_000_000) as u64;
-            fields.push((RETRY_AFTER_MS.clone(), HeaderValue::from(milliseconds)));
+            fields.insert(&RETRY_AFTER_MS, HeaderValue::from(milliseconds));
         }
         if error.forbids_retry() {
-            fields.push((X_SHOULD_RETRY.clone(), HeaderValue::from_static("false")));
+            fields.insert(&X_SHOULD_RETRY, HeaderValue::from_static("false"));
         }
         if error.kind == Kind::Draining {
             self.close_after();
@@ -241,11 +238,7 @@ impl<'a> Caller<'a> {
     }
 
     /// Begins a stream with its first frames.
-    pub async fn begin_stream(
-        &mut self,
-        fields: Vec<(HeaderName, HeaderValue)>,
-        first: Bytes,
-    ) -> Result<(), Gone> {
+    pub async fn begin_stream(&mut self, fields: HeaderMap, first: Bytes) -> Result<(), Gone> {
         let is_chunked = self.head().version == Version::HTTP_11;
         let chunked = HeaderValue::from_static("chunked");
         let framing = is_chunked.then_some((header::TRANSFER_ENCODING, chunked));
@@ -293,20 +286,17 @@ impl<'a> Caller<'a> {
     fn answer_head(
         &self,
         status: StatusCode,
-        fields: Vec<(HeaderName, HeaderValue)>,
+        mut fields: HeaderMap,
         framing: Option<(HeaderName, HeaderValue)>,
     ) -> Box<ResponseHeader> {
+        if let Ok(id) = HeaderValue::from_str(&self.request_id) {
+            fields.insert(&X_REQUEST_ID, id);
+        }
+        if let Some((name, value)) = framing {
+            fields.insert(name, value);
+        }
         let (mut head, ()) = http::Response::new(()).into_parts();
-        head.status = status;
-        head.headers.reserve(fields.len() + ADDED_FIELDS);
-        for (name, value) in fields {
-            head.headers.append(name, value);
-        }
-        let request_id = HeaderValue::from_str(&self.request_id).ok();
-        let request_id = request_id.map(|id| (X_REQUEST_ID.clone(), id));
-        for (name, value) in request_id.into_iter().chain(framing) {
-            head.headers.insert(name, value);
-        }
+        (head.status, head.headers) = (status, fields);
         Box::new(head.into())
     }
 }

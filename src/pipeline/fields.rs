@@ -1,6 +1,7 @@
 //! Names of header fields that every request meets: parsed once, when the program is compiled.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -60,21 +61,21 @@ pub fn number(number: u64) -> HeaderValue {
     value(itoa::Buffer::new().format(number))
 }
 
-/// A number that is told again and again, such as a limit. Each thread remembers a few of those that it told last.
+/// A number that is told again and again, such as a limit. Each thread remembers those that it told last.
 pub fn constant(number: u64) -> HeaderValue {
-    const KNOWN: usize = 16;
+    const KNOWN: usize = 8;
     thread_local! {
-        static TOLD: RefCell<[Option<(u64, HeaderValue)>; KNOWN]> =
-            const { RefCell::new([const { None }; KNOWN]) };
+        static TOLD: RefCell<VecDeque<(u64, HeaderValue)>> = const { RefCell::new(VecDeque::new()) };
     }
     TOLD.with_borrow_mut(|told| {
-        // Round numbers differ in their upper bits.
-        let place = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 60;
-        let known = &mut told[place as usize];
-        match known {
-            Some((of, value)) if *of == number => value.clone(),
-            _ => known.insert((number, self::number(number))).1.clone(),
+        let mut known = told.iter();
+        if let Some((_, value)) = known.find(|(of, _)| *of == number) {
+            return value.clone();
         }
+        let value = self::number(number);
+        told.truncate(KNOWN - 1);
+        told.push_front((number, value.clone()));
+        value
     })
 }
 

@@ -78,8 +78,7 @@ pub async fn handle(gateway: &Gateway, session: &mut ServerSession) {
         Err(End::Gone) => record.left(),
         Err(End::Refused(refusal)) => {
             let Refusal { error, detail } = *refusal;
-            let mut fields = Vec::new();
-            answer::tell(&record, error.kind.code(), &mut fields);
+            let fields = answer::tell(&record, error.kind.code(), []);
             let told = match caller.is_begun() {
                 // Comments have kept his connection alive: that was a 200.
                 true => {

@@ -83,8 +83,7 @@ impl<'r, 'a> Resume<'r, 'a> {
         report(target, &by, told.text.len(), &asked);
         (*stream, *target) = (*next, by);
         if asked.framing == Framing::Events {
-            let mut fields = Vec::new();
-            tell(record, "ok", &mut fields);
+            let fields = tell(record, "ok", []);
             caller.send(comment_of(&fields)).await?;
         }
         Ok(true)
