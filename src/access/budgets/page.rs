@@ -44,9 +44,9 @@ pub struct Page {
 
 #[repr(C)]
 struct State {
+    purse: Purse,
     /// The limit as it is configured, …
     limit: Usd,
-    purse: Purse,
     /// … and what operators have added to it.
     adjustments: Adjustments,
     /// What was spent when they did, until it is known which shares that leaves reached.

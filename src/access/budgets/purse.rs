@@ -19,6 +19,9 @@ pub const SPARE_PART: u64 = 128;
 /// A replica is in use for so long after a request.
 const IN_USE: Duration = Duration::from_secs(10);
 
+/// How exactly it is known when that was.
+const USED_WITHIN: Duration = Duration::from_millis(100);
+
 /// How many requests may wait for one budget; more are refused at once.
 pub const WAITING_MAX: usize = 4096;
 
@@ -45,7 +48,7 @@ pub struct Purse {
     settled: Usd,
     /// What is reserved for requests that run, and what lives of this replica that died may have spent: nobody knows.
     reserved: Usd,
-    /// When something was reserved last.
+    /// When something was reserved last, to [`USED_WITHIN`].
     last_used: Option<Instant>,
     quiet: Option<Quiet>,
     /// Of what is reserved, what lives that died may have spent.
@@ -181,7 +184,10 @@ impl Purse {
 
     /// Admits a request at once that wants `want`, if the purse has that and nobody waits.
     pub fn take(&mut self, want: Usd, now: Instant) -> Option<Vec<Effect>> {
-        self.last_used = Some(now);
+        // Every request asks this: it is written now and then.
+        if self.last_used.is_none_or(|used| used + USED_WITHIN <= now) {
+            self.last_used = Some(now);
+        }
         if self.is_quiet(self.used() + want, now) {
             self.reserved += want;
             return Some(Vec::new());

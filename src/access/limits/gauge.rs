@@ -36,10 +36,10 @@ pub struct Gauge {
 #[repr(C)]
 pub(super) struct Counts {
     running: u32,
-    /// What this process counts by itself, …
-    pub tally: Tally,
-    /// … and what it has of counts of all replicas.
+    /// What this process has of counts of all replicas, …
     pub lines: Lines,
+    /// … and what it counts by itself.
+    pub tally: Tally,
     /// It is swept until nothing of it is under way or unused.
     is_busy: bool,
     /// Who waits for a slot, the first first.

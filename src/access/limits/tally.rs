@@ -19,12 +19,12 @@ use crate::config::limits::WINDOWS;
 #[derive(Debug, Default)]
 #[repr(C)]
 pub struct Tally {
+    /// All that was added, of each unit.
+    added: [u64; UNITS.len()],
     /// Of which the last entry takes in what is added.
     open: Places,
     /// Of which there is a log.
     known: Places,
-    /// All that was added, of each unit.
-    added: [u64; UNITS.len()],
     /// Before this nothing gets too old, and what is open stays so.
     still_until: Option<Instant>,
     /// What was entered then or later is in the last entry of each known window of the unit; None where nobody knows.

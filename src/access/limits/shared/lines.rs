@@ -50,37 +50,58 @@ impl Took {
     }
 }
 
-/// The lines of a gauge, by their places, each made when it is first needed.
+/// The lines of a gauge, and its till.
+///
+/// What every request changes of them stands at the beginning, with what else it changes of its gauge; what is only read stands
+/// apart, where no core takes it from another.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub struct Lines {
-    till: Option<Till>,
+    /// What was taken of each unit at the till, or given back of what had been taken before; 0 while it is closed.
+    taken: [i32; UNITS.len()],
+    rest: Option<Box<Rest>>,
+}
+
+#[derive(Debug, Default)]
+struct Rest {
+    /// Present while the till is open.
+    terms: Option<Terms>,
+    /// The lines by their places, each made when it is first needed.
     all: [Option<Box<Line>>; PLACES.len()],
 }
 
-/// What was lent by the fronts of all leases of a gauge, and what was taken of it.
+/// What was lent by the fronts of all leases of a gauge, to be taken from in one place.
 #[derive(Debug)]
-pub struct Till {
+pub struct Till<'a> {
+    terms: &'a Terms,
+    taken: &'a mut [i32; UNITS.len()],
+}
+
+/// What a till was opened with.
+#[derive(Debug)]
+struct Terms {
     /// Until when it lasts.
     until: Instant,
-    /// What is there of each unit.
+    /// What was there of each unit.
     units: [Option<Unit>; UNITS.len()],
     /// The limits that it was lent under.
     maxima: Maxima,
     sources: Sources,
 }
 
-/// What is there of requests, or of tokens.
+/// What was there of requests, or of tokens.
 #[derive(Clone, Copy, Debug)]
 struct Unit {
     /// The limit that leaves least.
     tightest: Tight,
-    /// What may still be taken.
+    /// What may be taken, [`ROOM_MAX`] at most.
     room: u64,
-    /// What was taken, or given back of what had been taken before.
-    taken: i64,
     /// Since when all of its fronts last.
     since: Instant,
 }
+
+/// The most that is lent at once: what is taken of it fits into few bits.
+const ROOM_MAX: u64 = 1 << 30;
 
 impl Lines {
     /// The till, if it is open under these limits and each unit has so much.
@@ -89,52 +110,84 @@ impl Lines {
         maxima: &Maxima,
         amounts: [u64; UNITS.len()],
         now: Instant,
-    ) -> Option<&mut Till> {
-        let till = self.till.as_mut()?;
-        let is_of_them = Arc::ptr_eq(&till.maxima, maxima) || till.maxima == *maxima;
-        (is_of_them && now < till.until && till.has(amounts)).then_some(till)
+    ) -> Option<Till<'_>> {
+        let terms = self.rest.as_ref()?.terms.as_ref()?;
+        let is_of_them = Arc::ptr_eq(&terms.maxima, maxima) || terms.maxima == *maxima;
+        let taken = &mut self.taken;
+        (is_of_them && now < terms.until && terms.have(*taken, amounts))
+            .then_some(Till { terms, taken })
     }
 
     /// Opens the till, if the leases have nothing to do but to be taken from.
     pub fn open_till(&mut self, maxima: &Maxima) {
         self.close_till();
-        self.till = Till::of(&self.all, maxima);
+        if let Some(rest) = &mut self.rest {
+            rest.terms = Terms::of(&rest.all, maxima);
+        }
     }
 
     /// The line at that place.
     pub fn at(&mut self, place: usize) -> Option<&mut Line> {
         self.close_till();
-        self.all[place].as_deref_mut()
+        self.rest.as_mut()?.all[place].as_deref_mut()
     }
 
     /// The same, which is made where there is none.
     pub fn at_or(&mut self, place: usize, make: impl FnOnce() -> Line) -> &mut Line {
         self.close_till();
-        self.all[place].get_or_insert_with(|| Box::new(make()))
+        let all = &mut self.rest.get_or_insert_default().all;
+        all[place].get_or_insert_with(|| Box::new(make()))
     }
 
     /// Settles a request under the limits at those places, after it has used so much of each unit. Tells whether that could be
-    /// put down here; else it is for the leases.
+    /// put down here; else it is for the leases. It may be late: as long as the till is open, nothing has come of its end.
     pub fn settle_at_till(&mut self, took: &Took, those: Places, used: [u64; UNITS.len()]) -> bool {
-        let till = self.till.as_mut();
-        till.is_some_and(|till| till.settle(took, those, used))
+        let rest = self.rest.as_ref();
+        let terms = rest.and_then(|rest| rest.terms.as_ref());
+        let taken = terms.and_then(|terms| terms.settled(self.taken, took, those, used));
+        self.taken = taken.unwrap_or(self.taken);
+        taken.is_some()
     }
 
     /// Tells the leases what was taken.
     fn close_till(&mut self) {
-        let Some(till) = self.till.take() else {
+        let Some(rest) = &mut self.rest else { return };
+        let Some(terms) = rest.terms.take() else {
             return;
         };
-        for (place, _) in till.maxima.iter().copied() {
-            let line = self.all[place].as_deref_mut();
-            if let (Some(line), Some(unit)) = (line, till.units[unit_of(place)]) {
-                line.lease.was_taken(unit.taken);
+        let taken = std::mem::take(&mut self.taken);
+        for (place, _) in terms.maxima.iter().copied() {
+            if let Some(line) = &mut rest.all[place] {
+                line.lease.was_taken(taken[unit_of(place)].into());
             }
         }
     }
 }
 
-impl Till {
+impl Till<'_> {
+    /// The limits that leave least of each unit, where there are any.
+    pub fn tightest(&self) -> [Option<Tight>; UNITS.len()] {
+        std::array::from_fn(|unit| {
+            let tightest = self.terms.units[unit]?.tightest;
+            Some(Tight {
+                remaining: less(tightest.remaining, self.taken[unit]),
+                ..tightest
+            })
+        })
+    }
+
+    /// Takes so much of each unit, which is there. Tells where from.
+    pub fn take(self, amounts: [u64; UNITS.len()]) -> Sources {
+        let units = self.terms.units.iter().zip(self.taken).zip(amounts);
+        for ((_, taken), amount) in units.filter(|((unit, _), _)| unit.is_some()) {
+            // It is no more than the room.
+            *taken = changed(*taken, amount, 0).unwrap_or(*taken);
+        }
+        self.terms.sources.clone()
+    }
+}
+
+impl Terms {
     /// What the fronts of those lines come to; None where one has none.
     fn of(lines: &[Option<Box<Line>>], maxima: &Maxima) -> Option<Self> {
         let fronts = maxima.iter().map(|(place, max)| {
@@ -156,47 +209,38 @@ impl Till {
         })
     }
 
-    /// The limits that leave least of each unit, where there are any.
-    pub fn tightest(&self) -> [Option<Tight>; UNITS.len()] {
-        self.units.map(|unit| Some(unit?.tightest))
+    /// Whether so much is there, when so much was taken.
+    fn have(&self, taken: [i32; UNITS.len()], amounts: [u64; UNITS.len()]) -> bool {
+        let mut units = self.units.iter().zip(taken).zip(amounts);
+        units.all(|((unit, taken), amount)| {
+            unit.is_none_or(|unit| amount <= less(unit.room, taken).min(ROOM_MAX))
+        })
     }
 
-    fn has(&self, amounts: [u64; UNITS.len()]) -> bool {
-        let mut both = self.units.iter().zip(amounts);
-        both.all(|(unit, amount)| unit.is_none_or(|unit| amount <= unit.room))
-    }
-
-    /// Takes so much of each unit, which is there. Tells where from.
-    pub fn take(&mut self, amounts: [u64; UNITS.len()]) -> Sources {
-        let units = self.units.iter_mut().zip(amounts);
-        units.for_each(|(unit, amount)| *unit = unit.map(|unit| unit.with_taken(amount, 0)));
-        self.sources.clone()
-    }
-
-    /// Puts down what a request has used that has taken it here, and no more than it took; else nothing. It may be late: as long
-    /// as the till is open, nothing has come of its end.
-    fn settle(&mut self, took: &Took, those: Places, used: [u64; UNITS.len()]) -> bool {
-        let is_settled = |unit: usize| Places::OF_UNITS[unit].and(those) != Places::default();
-        let changed = |index: usize| match self.units[index] {
-            Some(unit) if is_settled(index) => {
-                let before = took.amounts[index];
-                let is_of_it = unit.since <= took.at && used[index] <= before;
-                is_of_it.then(|| Some(unit.with_taken(used[index], before)))
+    /// What was taken, when a request has used so much that has taken it here, and no more than it took.
+    fn settled(
+        &self,
+        mut taken: [i32; UNITS.len()],
+        took: &Took,
+        those: Places,
+        used: [u64; UNITS.len()],
+    ) -> Option<[i32; UNITS.len()]> {
+        for (index, taken) in taken.iter_mut().enumerate() {
+            let is_settled = Places::OF_UNITS[index].and(those) != Places::default();
+            let Some(unit) = self.units[index].filter(|_| is_settled) else {
+                continue;
+            };
+            let (before, used) = (took.amounts[index], used[index]);
+            if unit.since > took.at || used > before {
+                return None;
             }
-            unit => Some(unit),
-        };
-        let (Some(requests), Some(tokens)) = (changed(0), changed(1)) else {
-            return false;
-        };
-        if !self.is_source(took, those) {
-            return false;
+            *taken = changed(*taken, used, before)?;
         }
-        self.units = [requests, tokens];
-        true
+        self.are_source(took, those).then_some(taken)
     }
 
     /// Whether a request that took of the same windows took of what the fronts are of, under the limits at those places.
-    fn is_source(&self, took: &Took, those: Places) -> bool {
+    fn are_source(&self, took: &Took, those: Places) -> bool {
         let mut both = took.sources.iter().zip(&*self.sources);
         Arc::ptr_eq(&took.sources, &self.sources)
             || took.sources.len() == self.sources.len()
@@ -214,8 +258,7 @@ impl Unit {
                 max: front.limit,
                 remaining: front.remaining,
             },
-            room: front.room,
-            taken: 0,
+            room: front.room.min(ROOM_MAX),
             since: front.since,
         }
     }
@@ -233,14 +276,15 @@ impl Unit {
             ..tighter
         }
     }
+}
 
-    /// The same, when `amount` more was taken and `back` was given back.
-    const fn with_taken(mut self, amount: u64, back: u64) -> Self {
-        let taken = amount.cast_signed() - back.cast_signed();
-        self.taken += taken;
-        self.room = self.room.saturating_add_signed(-taken);
-        let remaining = &mut self.tightest.remaining;
-        *remaining = remaining.saturating_add_signed(-taken);
-        self
-    }
+/// What is left of so much.
+const fn less(whole: u64, taken: i32) -> u64 {
+    whole.saturating_add_signed(-(taken as i64))
+}
+
+/// What was taken, when `amount` more is and `back` is given back; None where that is too much to be put down.
+fn changed(taken: i32, amount: u64, back: u64) -> Option<i32> {
+    let (amount, back) = (i64::try_from(amount).ok()?, i64::try_from(back).ok()?);
+    i32::try_from(amount.checked_add(taken.into())?.checked_sub(back)?).ok()
 }
