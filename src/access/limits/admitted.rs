@@ -321,7 +321,7 @@ impl Slot {
                     amounts: before,
                     sources,
                 };
-                if !counts.lines.settle_at_till(&took, those, after) {
+                if let Some(took) = counts.lines.settle_at_till(took, those, after) {
                     settle_shared(&took, those, used, &mut counts, &self.gauge, &mut errands);
                 }
             }

@@ -434,7 +434,7 @@ impl Lease {
     /// Lends a front, if there is nothing to be done but to take from a portion.
     fn lend(&mut self, now: Instant) {
         let is_busy = !self.waiting.is_empty() || self.is_prompted || self.is_lost;
-        let portion = self.portions.first().filter(|_| !is_busy);
+        let portion = self.portions.largest().filter(|_| !is_busy);
         let Some((part, left)) = portion else {
             return;
         };

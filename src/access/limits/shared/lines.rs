@@ -3,6 +3,9 @@
 //! A request is counted in up to eight windows of each of its limiters, on whichever core it runs, and a lease is large. So
 //! while no lease of a gauge has anything to do but to be taken from, requests meet only its [`Till`]: a few numbers in one
 //! place. Whoever needs a lease itself closes that first, and finds in the lease all that was taken.
+//!
+//! Requests overlap: most end under a later till than the one that they took from. What those did not use is the leases' to
+//! take back, but that is not worth closing a till for: it waits until the till closes.
 
 #[cfg(test)]
 mod tests;
@@ -66,6 +69,8 @@ pub struct Lines {
 struct Rest {
     /// Present while the till is open.
     terms: Option<Terms>,
+    /// What has ended meanwhile and was taken before that, [`LATE_MAX`] at most.
+    late: Vec<Late>,
     /// The lines by their places, each made when it is first needed.
     all: [Option<Box<Line>>; PLACES.len()],
 }
@@ -77,10 +82,24 @@ pub struct Till<'a> {
     taken: &'a mut [i32; UNITS.len()],
 }
 
+/// A request that took of leases before a till was opened, and has used so much of each unit, no more than it took: to be
+/// settled under the limits at those places.
+#[derive(Debug)]
+struct Late {
+    took: Took,
+    those: Places,
+    used: [u64; UNITS.len()],
+}
+
+/// So many wait for a till to close; the next one closes it.
+const LATE_MAX: usize = 256;
+
 /// What a till was opened with.
 #[derive(Debug)]
 struct Terms {
-    /// Until when it lasts.
+    /// When the last of its fronts was lent, …
+    opened: Instant,
+    /// … and until when it lasts.
     until: Instant,
     /// What was there of each unit.
     units: [Option<Unit>; UNITS.len()],
@@ -139,17 +158,36 @@ impl Lines {
         all[place].get_or_insert_with(|| Box::new(make()))
     }
 
-    /// Settles a request under the limits at those places, after it has used so much of each unit. Tells whether that could be
-    /// put down here; else it is for the leases. It may be late: as long as the till is open, nothing has come of its end.
-    pub fn settle_at_till(&mut self, took: &Took, those: Places, used: [u64; UNITS.len()]) -> bool {
-        let rest = self.rest.as_ref();
-        let terms = rest.and_then(|rest| rest.terms.as_ref());
-        let taken = terms.and_then(|terms| terms.settled(self.taken, took, those, used));
-        self.taken = taken.unwrap_or(self.taken);
-        taken.is_some()
+    /// Settles a request under the limits at those places, after it has used so much of each unit. Gives it back where that
+    /// is for the leases: where no till is open, or it has used more than it took. It may be late: as long as the till is open,
+    /// nothing has come of its end.
+    pub fn settle_at_till(
+        &mut self,
+        took: Took,
+        those: Places,
+        used: [u64; UNITS.len()],
+    ) -> Option<Took> {
+        let Some(rest) = &mut self.rest else {
+            return Some(took);
+        };
+        let is_more = used
+            .iter()
+            .zip(took.amounts)
+            .any(|(used, amount)| *used > amount);
+        let Some(terms) = rest.terms.as_ref().filter(|_| !is_more) else {
+            return Some(took);
+        };
+        if let Some(taken) = terms.settled(self.taken, &took, those, used) {
+            self.taken = taken;
+        } else if rest.late.len() < LATE_MAX {
+            rest.late.push(Late { took, those, used });
+        } else {
+            return Some(took);
+        }
+        None
     }
 
-    /// Tells the leases what was taken.
+    /// Tells the leases what was taken, and what of that was not used.
     fn close_till(&mut self) {
         let Some(rest) = &mut self.rest else { return };
         let Some(terms) = rest.terms.take() else {
@@ -159,6 +197,14 @@ impl Lines {
         for (place, _) in terms.maxima.iter().copied() {
             if let Some(line) = &mut rest.all[place] {
                 line.lease.was_taken(taken[unit_of(place)].into());
+            }
+        }
+        for Late { took, those, used } in rest.late.drain(..) {
+            for (place, taken) in took.of(those) {
+                if let Some(line) = &mut rest.all[place] {
+                    // While a till is open, nobody waits, and nothing is to be asked.
+                    line.lease.settle(taken, used[unit_of(place)], terms.opened);
+                }
             }
         }
     }
@@ -202,6 +248,7 @@ impl Terms {
         }
         let source = |(place, front): &(usize, &Front)| (*place, front.source());
         Some(Self {
+            opened: fronts.iter().map(|(_, front)| front.since).max()?,
             until: fronts.iter().map(|(_, front)| front.until).min()?,
             units,
             maxima: maxima.clone(),
@@ -217,7 +264,7 @@ impl Terms {
         })
     }
 
-    /// What was taken, when a request has used so much that has taken it here, and no more than it took.
+    /// What was taken, when a request has used so much that has taken it here; None if it has not.
     fn settled(
         &self,
         mut taken: [i32; UNITS.len()],
@@ -230,11 +277,10 @@ impl Terms {
             let Some(unit) = self.units[index].filter(|_| is_settled) else {
                 continue;
             };
-            let (before, used) = (took.amounts[index], used[index]);
-            if unit.since > took.at || used > before {
+            if unit.since > took.at {
                 return None;
             }
-            *taken = changed(*taken, used, before)?;
+            *taken = changed(*taken, used[index], took.amounts[index])?;
         }
         self.are_source(took, those).then_some(taken)
     }

@@ -28,10 +28,11 @@ impl Portions {
         self.0.iter_mut().find(|portion| portion.left >= amount)
     }
 
-    /// The part of the first that has something, and what is left of it.
-    pub fn first(&self) -> Option<(u64, u64)> {
-        let mut all = self.0.iter().map(|portion| (portion.part, portion.left));
-        all.find(|(_, left)| *left > 0)
+    /// The part of the one that has most, and what is left of it.
+    pub fn largest(&self) -> Option<(u64, u64)> {
+        let all = self.0.iter().map(|portion| (portion.part, portion.left));
+        all.max_by_key(|(_, left)| *left)
+            .filter(|(_, left)| *left > 0)
     }
 
     /// Takes out of what was granted until a part, or puts back what had been.
