@@ -199,7 +199,8 @@ impl Lines {
                 line.lease.was_taken(taken[unit_of(place)].into());
             }
         }
-        for Late { took, those, used } in rest.late.drain(..) {
+        // Nothing is kept of it: there may be many gauges.
+        for Late { took, those, used } in std::mem::take(&mut rest.late) {
             for (place, taken) in took.of(those) {
                 if let Some(line) = &mut rest.all[place] {
                     // While a till is open, nobody waits, and nothing is to be asked.
