@@ -6,7 +6,7 @@ use tokio::sync::Semaphore;
 
 use super::admit::tell_left;
 use super::attempt::Whole;
-use super::caller::{Caller, FIELDS};
+use super::caller::{Caller, FIELDS_USUAL};
 use super::failed::to_error;
 use super::fields;
 use super::gateway::{Gateway, Stage};
@@ -160,9 +160,11 @@ pub(super) async fn whole(
         false => whole.status.as_str(),
     };
     let mut fields = tell(record, verdict, whole.fields);
-    if let Some(cost) = record.cost().filter(|_| whole.status.is_success()) {
-        let cost = HeaderValue::try_from(cost.to_string());
-        cost.map(|cost| fields.insert(&fields::X_COST, cost)).ok();
+    if whole.status.is_success()
+        && let Some(cost) = record.cost()
+        && let Ok(cost) = HeaderValue::try_from(cost.to_string())
+    {
+        fields.insert(&fields::X_COST, cost);
     }
     Ok(caller.answer(whole.status, fields, whole.body).await?)
 }
@@ -297,7 +299,7 @@ pub(super) fn tell(
     verdict: &str,
     fields: impl IntoIterator<Item = (HeaderName, HeaderValue)>,
 ) -> HeaderMap {
-    let mut told = HeaderMap::with_capacity(FIELDS);
+    let mut told = HeaderMap::with_capacity(FIELDS_USUAL);
     told.extend(fields);
     tell_left(&record.left, &mut told);
     if let Some(max) = record.output_max {
@@ -311,15 +313,15 @@ pub(super) fn tell(
         let comma = if route.is_empty() { "" } else { ", " };
         route.extend([comma, target, ";", verdict]);
     }
-    told.insert(&fields::X_ATTEMPTS, HeaderValue::from(record.attempts));
-    told.insert(&fields::X_CACHE, HeaderValue::from_static("off"));
     // A wildcard's model may hold what no header can: then it is left out.
     if let Ok(target) = HeaderValue::from_str(&place.target) {
         told.insert(&fields::X_MODEL, target);
     }
+    told.insert(&fields::X_ATTEMPTS, HeaderValue::from(record.attempts));
     if let Ok(route) = HeaderValue::try_from(route) {
         told.insert(&fields::X_ROUTE, route);
     }
+    told.insert(&fields::X_CACHE, HeaderValue::from_static("off"));
     told
 }
 

@@ -32,7 +32,7 @@ const FIELDS_MAX: usize = 100;
 
 /// Room for as many fields as an answer has: those of its provider, of limits and of the route, its cost, the request's id, the
 /// body's length, and pingora's `date` and `connection`.
-pub const FIELDS: usize = 24;
+pub const FIELDS_USUAL: usize = 24;
 
 /// The caller of one request.
 pub struct Caller<'a> {

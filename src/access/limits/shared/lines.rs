@@ -179,7 +179,7 @@ impl Lines {
         };
         if let Some(taken) = terms.settled(self.taken, &took, those, used) {
             self.taken = taken;
-        } else if rest.late.len() < LATE_MAX {
+        } else if rest.late.len() < LATE_MAX && terms.cover(&took) {
             rest.late.push(Late { took, those, used });
         } else {
             return Some(took);
@@ -203,8 +203,9 @@ impl Lines {
         for Late { took, those, used } in std::mem::take(&mut rest.late) {
             for (place, taken) in took.of(those) {
                 if let Some(line) = &mut rest.all[place] {
-                    // While a till is open, nobody waits, and nothing is to be asked.
-                    line.lease.settle(taken, used[unit_of(place)], terms.opened);
+                    let used = used[unit_of(place)];
+                    let effects = line.lease.settle(taken, used, terms.opened);
+                    debug_assert!(effects.is_empty(), "nobody waits while a till is open");
                 }
             }
         }
@@ -284,6 +285,12 @@ impl Terms {
             *taken = changed(*taken, used[index], took.amounts[index])?;
         }
         self.are_source(took, those).then_some(taken)
+    }
+
+    /// Whether a request took of windows that are lent, all of them. Of another, somebody may wait for what it did not use.
+    fn cover(&self, took: &Took) -> bool {
+        let is_lent = |place| self.maxima.iter().any(|(lent, _)| lent == place);
+        took.sources.iter().all(|(place, _)| is_lent(place))
     }
 
     /// Whether a request that took of the same windows took of what the fronts are of, under the limits at those places.
