@@ -61,9 +61,9 @@ pub fn number(number: u64) -> HeaderValue {
     value(itoa::Buffer::new().format(number))
 }
 
-/// A number that is told again and again, such as a limit. Each thread remembers those that it told last.
+/// A number that is told again and again, such as a limit. Each thread remembers those that it wrote last.
 pub fn constant(number: u64) -> HeaderValue {
-    const KNOWN: usize = 8;
+    const KNOWN: usize = 16;
     thread_local! {
         static TOLD: RefCell<VecDeque<(u64, HeaderValue)>> = const { RefCell::new(VecDeque::new()) };
     }

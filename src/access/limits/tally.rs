@@ -21,9 +21,9 @@ use crate::config::limits::WINDOWS;
 pub struct Tally {
     /// All that was added, of each unit.
     added: [u64; UNITS.len()],
-    /// Of which the last entry takes in what is added.
+    /// The places of whose logs the last entry takes in what is added.
     open: Places,
-    /// Of which there is a log.
+    /// Those of which there is a log.
     known: Places,
     /// Before this nothing gets too old, and what is open stays so.
     still_until: Option<Instant>,

@@ -4,8 +4,8 @@
 //! while no lease of a gauge has anything to do but to be taken from, requests meet only its [`Till`]: a few numbers in one
 //! place. Whoever needs a lease itself closes that first, and finds in the lease all that was taken.
 //!
-//! Requests overlap: most end under a later till than the one that they took from. What those did not use is the leases' to
-//! take back, but that is not worth closing a till for: it waits until the till closes.
+//! Requests overlap: most end under a later till than the one that they took from. What those have used is for the leases to
+//! know, but that is not worth closing a till for: it waits until the till closes.
 
 #[cfg(test)]
 mod tests;
@@ -55,8 +55,8 @@ impl Took {
 
 /// The lines of a gauge, and its till.
 ///
-/// What every request changes of them stands at the beginning, with what else it changes of its gauge; what is only read stands
-/// apart, where no core takes it from another.
+/// What every request changes of them stands at the beginning, with what else it changes of its gauge; what it only reads stands
+/// apart, where no core takes it from another, and what comes late behind that.
 #[derive(Debug, Default)]
 #[repr(C)]
 pub struct Lines {
@@ -66,24 +66,25 @@ pub struct Lines {
 }
 
 #[derive(Debug, Default)]
+#[repr(C)]
 struct Rest {
     /// Present while the till is open.
     terms: Option<Terms>,
-    /// What has ended meanwhile and was taken before that, [`LATE_MAX`] at most.
-    late: Vec<Late>,
     /// The lines by their places, each made when it is first needed.
     all: [Option<Box<Line>>; PLACES.len()],
+    /// What has ended meanwhile and was taken before that, [`LATE_MAX`] at most.
+    late: Vec<Late>,
 }
 
-/// What was lent by the fronts of all leases of a gauge, to be taken from in one place.
+/// What was lent by the fronts of leases of a gauge, to be taken from in one place.
 #[derive(Debug)]
 pub struct Till<'a> {
     terms: &'a Terms,
     taken: &'a mut [i32; UNITS.len()],
 }
 
-/// A request that took of leases before a till was opened, and has used so much of each unit, no more than it took: to be
-/// settled under the limits at those places.
+/// A request that has used so much of each unit, of what it took before a till was opened, or more than it took: to be settled
+/// under the limits at those places.
 #[derive(Debug)]
 struct Late {
     took: Took,
@@ -91,15 +92,13 @@ struct Late {
     used: [u64; UNITS.len()],
 }
 
-/// So many wait for a till to close; the next one closes it.
-const LATE_MAX: usize = 256;
+/// So many wait for a till to close; the next one closes it. Meanwhile what they did not use is not told to be left.
+const LATE_MAX: usize = 64;
 
 /// What a till was opened with.
 #[derive(Debug)]
 struct Terms {
-    /// When the last of its fronts was lent, …
-    opened: Instant,
-    /// … and until when it lasts.
+    /// Until when it lasts.
     until: Instant,
     /// What was there of each unit.
     units: [Option<Unit>; UNITS.len()],
@@ -158,9 +157,9 @@ impl Lines {
         all[place].get_or_insert_with(|| Box::new(make()))
     }
 
-    /// Settles a request under the limits at those places, after it has used so much of each unit. Gives it back where that
-    /// is for the leases: where no till is open, or it has used more than it took. It may be late: as long as the till is open,
-    /// nothing has come of its end.
+    /// Settles a request under the limits at those places, after it has used so much of each unit; also after the till's time, for
+    /// as long as it is open nothing has come of its end. Gives the request back where it is for the leases at once: where no
+    /// till is open, not for all that it took of, or too much waits for its end.
     pub fn settle_at_till(
         &mut self,
         took: Took,
@@ -170,11 +169,7 @@ impl Lines {
         let Some(rest) = &mut self.rest else {
             return Some(took);
         };
-        let is_more = used
-            .iter()
-            .zip(took.amounts)
-            .any(|(used, amount)| *used > amount);
-        let Some(terms) = rest.terms.as_ref().filter(|_| !is_more) else {
+        let Some(terms) = &rest.terms else {
             return Some(took);
         };
         if let Some(taken) = terms.settled(self.taken, &took, those, used) {
@@ -187,7 +182,7 @@ impl Lines {
         None
     }
 
-    /// Tells the leases what was taken, and what of that was not used.
+    /// Tells the leases what was taken, and what has ended meanwhile.
     fn close_till(&mut self) {
         let Some(rest) = &mut self.rest else { return };
         let Some(terms) = rest.terms.take() else {
@@ -199,13 +194,16 @@ impl Lines {
                 line.lease.was_taken(taken[unit_of(place)].into());
             }
         }
-        // Nothing is kept of it: there may be many gauges.
+        if rest.late.is_empty() {
+            return;
+        }
+        let now = Instant::now();
+        // Its memory goes, too: there may be many gauges.
         for Late { took, those, used } in std::mem::take(&mut rest.late) {
             for (place, taken) in took.of(those) {
                 if let Some(line) = &mut rest.all[place] {
-                    let used = used[unit_of(place)];
-                    let effects = line.lease.settle(taken, used, terms.opened);
-                    debug_assert!(effects.is_empty(), "nobody waits while a till is open");
+                    let effects = line.lease.settle(taken, used[unit_of(place)], now);
+                    debug_assert!(effects.is_empty(), "nobody waits for what is lent");
                 }
             }
         }
@@ -250,7 +248,6 @@ impl Terms {
         }
         let source = |(place, front): &(usize, &Front)| (*place, front.source());
         Some(Self {
-            opened: fronts.iter().map(|(_, front)| front.since).max()?,
             until: fronts.iter().map(|(_, front)| front.until).min()?,
             units,
             maxima: maxima.clone(),
@@ -266,7 +263,7 @@ impl Terms {
         })
     }
 
-    /// What was taken, when a request has used so much that has taken it here; None if it has not.
+    /// What was taken, when a request has used so much that has taken it here, and no more than it took; else None.
     fn settled(
         &self,
         mut taken: [i32; UNITS.len()],
@@ -279,10 +276,11 @@ impl Terms {
             let Some(unit) = self.units[index].filter(|_| is_settled) else {
                 continue;
             };
-            if unit.since > took.at {
+            let (before, used) = (took.amounts[index], used[index]);
+            if unit.since > took.at || used > before {
                 return None;
             }
-            *taken = changed(*taken, used[index], took.amounts[index])?;
+            *taken = changed(*taken, used, before)?;
         }
         self.are_source(took, those).then_some(taken)
     }

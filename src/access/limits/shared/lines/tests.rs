@@ -287,13 +287,39 @@ fn most_requests_meet_the_till() {
 
 #[test]
 fn requests_that_overlap_meet_the_till() {
-    let start = Instant::now();
     let maxima: Maxima = [0, 1, 3, 5].map(|place| (place, 1_000_000)).into();
-    let mut side = Side::new(start, true);
-    for request in 0..20_000 {
-        let now = start + request * Duration::from_micros(33);
-        side.take(&maxima, 10, now);
-        side.settle(60, Some(8), now);
+    for (overlap, least) in [(60, 38_000), (300, 34_000)] {
+        let start = Instant::now();
+        let mut side = Side::new(start, true);
+        let time = |request| start + request * Duration::from_micros(33);
+        for request in 0..20_000 {
+            side.take(&maxima, 10, time(request));
+            // Some use more than they took.
+            let used = if request % 4 == 0 { 13 } else { 8 };
+            side.settle(overlap, Some(used), time(request));
+        }
+        let met = side.met;
+        assert!(met > least, "{met} of 40000, {overlap} at once");
+        let [log, used] = side.close(time(20_000));
+        assert_eq!(log, used, "{overlap} at once");
     }
-    assert!(side.met > 38_000, "{} of 40000", side.met);
+}
+
+#[test]
+fn what_somebody_waits_for_is_given_back_at_once() {
+    let now = Instant::now();
+    let [both, one]: [Maxima; 2] = [
+        [(1, 1_000_000), (3, 1_000_000)].into(),
+        [(1, 1_000_000)].into(),
+    ];
+    let mut side = Side::new(now, true);
+    // The first is told to wait.
+    (0..3).for_each(|_| side.take(&both, 10, now));
+    side.lease(3).wait(7, 100_000, now);
+    let later = now + Duration::from_millis(1);
+    side.take(&one, 10, later);
+    assert!(side.lines.till(&one, [1, 10], later).is_some());
+    let took = side.requests[1].take().unwrap();
+    let took = side.lines.settle_at_till(took, Places::ALL, [0, 0]);
+    assert!(took.is_some());
 }
