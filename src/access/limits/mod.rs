@@ -1,7 +1,8 @@
 //! Limits of requests, tokens and of what runs at once: for keys, teams, models and providers, all of them or none.
 //!
 //! A request passes the limiters of its key, team and model, whose counts are looked at and taken from under all of their locks, in
-//! one order: so it is admitted by all of them or has taken nothing. Each of its attempts passes that of a provider. What it holds is given back when it ends, however it ends.
+//! one order: so it is admitted by all of them or has taken nothing. Each of its attempts passes that of a provider. What it holds
+//! is given back when it ends, however it ends.
 
 mod admitted;
 mod forecast;
